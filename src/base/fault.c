@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/fault.h"
+
+static const char *const fault_names[N_FAULT_POINTS] = {
+        [FAULT_SEIZE] = "seize",
+        [FAULT_STOP] = "stop",
+        [FAULT_CALL_STUB_WRITTEN] = "call-stub-written",
+        [FAULT_CALL_FRAME_WRITTEN] = "call-frame-written",
+        [FAULT_CALL_REGISTERS_SET] = "call-registers-set",
+        [FAULT_CALL_RETURNED] = "call-returned",
+        [FAULT_MAPPED_SWITCH] = "mapped-switch",
+        [FAULT_RECORD_WRITTEN] = "record-written",
+        [FAULT_MAPPED_CODE] = "mapped-code",
+        [FAULT_CODE_WRITTEN] = "code-written",
+        [FAULT_HOOK] = "hook",
+        [FAULT_STOPPED_ALL] = "stopped-all",
+        [FAULT_SAFE] = "safe",
+        [FAULT_JUMP_WRITTEN] = "jump-written",
+        [FAULT_JUMP_REMOVED] = "jump-removed",
+        [FAULT_BEFORE_COMMIT] = "before-commit",
+        [FAULT_AFTER_COMMIT] = "after-commit",
+        [FAULT_RESUMED] = "resumed",
+        [FAULT_PROVE] = "prove",
+        [FAULT_UNMAP] = "unmap",
+};
+
+const char *fault_point_name(enum fault_point point)
+{
+        return fault_names[point];
+}
+
+#ifdef SUTURE_FAULTS
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool fault_here(enum fault_point point)
+{
+        static long passed;
+        const char *wish = getenv("SUTURE_FAULT");
+        const char *where = wish ? strchr(wish, ':') : NULL;
+        char *end;
+        long number;
+
+        passed++;
+        if (!where)
+                return false;
+        where++;
+        number = strtol(where, &end, 10);
+        if (*end == '\0' ? number != passed : strcmp(where, fault_names[point]) != 0)
+                return false;
+        if (strncmp(wish, "kill:", 5) == 0)
+                kill(getpid(), SIGKILL);
+        return true;
+}
+
+#endif
