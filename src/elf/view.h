@@ -20,6 +20,8 @@ struct elf_view {
         Elf64_Ehdr header;
         size_t n_sections;  /* 0 where the file has no section table */
         size_t n_segments;
+        size_t names_section;     /* string table of the section names; 0: none */
+        size_t extended_section;  /* the first SHT_SYMTAB_SHNDX; 0: none */
 };
 
 struct elf_section {

@@ -18,8 +18,8 @@ struct elf_writer *elf_writer_free(struct elf_writer *writer);
 DEFINE_CLEANUP(struct elf_writer *, elf_writer_free)
 
 /*
- * Adds a section; data is copied (NULL and size for SHT_NOBITS). Returns its index (>= 1), or 0
- * when memory is out.
+ * Adds a section; data is copied (NULL: zeros; SHT_NOBITS has none). Returns its index (>= 1), or
+ * 0 when memory is out.
  */
 size_t elf_writer_add_section(struct elf_writer *writer, const char *name, uint32_t type,
                               uint64_t flags, uint64_t alignment, const void *data, size_t size);
@@ -31,7 +31,10 @@ size_t elf_writer_add_section(struct elf_writer *writer, const char *name, uint3
 size_t elf_writer_add_symbol(struct elf_writer *writer, const char *name, size_t section,
                              uint64_t value, uint64_t size, uint8_t bind, uint8_t type);
 
-/* Adds a relocation to the bytes of `section`. False when memory is out. */
+/*
+ * Adds a relocation to the bytes of `section`. False when memory is out or the section or symbol
+ * was not returned by the functions above.
+ */
 bool elf_writer_add_relocation(struct elf_writer *writer, size_t section, uint64_t offset,
                                uint32_t type, size_t symbol, int64_t addend);
 

@@ -24,7 +24,7 @@
 #define PATCH_MANIFEST_SECTION ".suture.manifest"
 #define PATCH_SCHEMA "suture-patch-1"
 #define PATCH_MAX_BYTES (64u << 20)
-#define PATCH_MAX_FUNCTIONS 384 /* per target; what one page of switch slots holds */
+#define PATCH_MAX_FUNCTIONS 320 /* per target; what one page of switch slots holds */
 
 enum patch_reach {
         PATCH_REACH_UNKNOWN = 0,
