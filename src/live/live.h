@@ -59,6 +59,9 @@ enum live_result {
 /* One chosen process. */
 struct live_process {
         struct process process;
+        pid_t *siblings;             /* processes that share its memory without being threads */
+        size_t n_siblings;
+        bool selected;               /* it, or one of the siblings, was asked for */
         char group[192];             /* unit, container or process tree: all or nothing */
         size_t group_index;
         size_t n_instances;          /* modules in it that the patch (or rollback) is for */

@@ -325,3 +325,18 @@ bool process_parse_pid(const char *text, pid_t *ret)
         *ret = (pid_t)value;
         return true;
 }
+
+pid_t process_living_thread(pid_t pid)
+{
+        _cleanup_free_ pid_t *tids = NULL;
+        struct thread_status status;
+        size_t n = 0;
+
+        if (process_threads(pid, &tids, &n, NULL) != 0)
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                if (thread_status_read(pid, tids[i], &status, NULL) == 0 &&
+                    status.state != 'Z' && status.state != 'X')
+                        return tids[i];
+        return 0;
+}

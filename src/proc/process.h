@@ -48,6 +48,11 @@ int thread_status_read(pid_t pid, pid_t tid, struct thread_status *ret, struct e
 
 /* Thread ids, ascending as the kernel lists them; the caller frees. 0, PROCESS_GONE or negative. */
 int process_threads(pid_t pid, pid_t **ret, size_t *ret_n, struct error *err);
+/*
+ * A thread through which /proc shows the memory of the process: the main thread, or another where
+ * that one has ended before the process. 0 where there is none.
+ */
+pid_t process_living_thread(pid_t pid);
 /* All process ids of this /proc; the caller frees. */
 int process_list(pid_t **ret, size_t *ret_n, struct error *err);
 

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Jumps, and moving a function's first instructions out of their way. Zydis tells instruction
+ * boundaries and which fields depend on the position; here they are written anew for another
+ * place. What can't be moved with certainty is refused.
+ */
+#include "live/arch/arch.h"
+
+#include <Zydis/Zydis.h>
+#include <string.h>
+
+#define JUMP_OPCODE 0xe9
+#define CALL_OPCODE 0xe8
+#define FUNCTION_ALIGNMENT 16
+
+static bool displacement(uint64_t next, uint64_t to, int32_t *ret)
+{
+        int64_t distance = (int64_t)(to - next);
+
+        *ret = (int32_t)distance;
+        return distance == *ret;
+}
+
+bool arch_jump(uint64_t from, uint64_t to, uint8_t ret[static ARCH_JUMP_SIZE])
+{
+        int32_t distance;
+
+        if (!displacement(from + ARCH_JUMP_SIZE, to, &distance))
+                return false;
+        ret[0] = JUMP_OPCODE;
+        memcpy(ret + 1, &distance, sizeof(distance));
+        return true;
+}
+
+bool arch_jump_target(const uint8_t code[static ARCH_JUMP_SIZE], uint64_t from, uint64_t *ret_to)
+{
+        int32_t distance;
+
+        if (code[0] != JUMP_OPCODE)
+                return false;
+        memcpy(&distance, code + 1, sizeof(distance));
+        *ret_to = from + ARCH_JUMP_SIZE + (uint64_t)(int64_t)distance;
+        return true;
+}
+
+size_t arch_entry_skip(const uint8_t *code, size_t size)
+{
+        static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
+
+        return size >= sizeof(endbr64) && memcmp(code, endbr64, sizeof(endbr64)) == 0
+                       ? sizeof(endbr64)
+                       : 0;
+}
+
+bool arch_slot_stub(uint64_t place, uint64_t slot, uint8_t ret[static ARCH_STUB_SIZE])
+{
+        int32_t distance;
+
+        if (!displacement(place + 6, slot, &distance))
+                return false;
+        ret[0] = 0xff; /* jmp *distance(%rip) */
+        ret[1] = 0x25;
+        memcpy(ret + 2, &distance, sizeof(distance));
+        ret[6] = ret[7] = 0xcc;
+        return true;
+}
+
+struct instruction {
+        ZydisDecodedInstruction decoded;
+        ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+static bool decode(const uint8_t *code, size_t size, struct instruction *ret)
+{
+        ZydisDecoder decoder;
+
+        return ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
+                                             ZYDIS_STACK_WIDTH_64)) &&
+               ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, size, &ret->decoded,
+                                                   ret->operands));
+}
+
+/* The branch target of a relative jump or call. */
+static bool branch_target(const struct instruction *instruction, uint64_t at, uint64_t *ret)
+{
+        if (!instruction->decoded.raw.imm[0].is_relative)
+                return false;
+        *ret = at + instruction->decoded.length +
+               (uint64_t)instruction->decoded.raw.imm[0].value.s;
+        return true;
+}
+
+/* True if a branch anywhere in the function leads into (from, to), or it can't be known. */
+static bool branch_leads_into(const uint8_t *code, size_t size, uint64_t address, uint64_t from,
+                              uint64_t to)
+{
+        struct instruction instruction;
+        uint64_t target;
+
+        for (size_t i = 0; i < size; i += instruction.decoded.length) {
+                if (!decode(code + i, size - i, &instruction))
+                        return true;
+                if (branch_target(&instruction, address + i, &target) && target > from &&
+                    target < to)
+                        return true;
+        }
+        return false;
+}
+
+/* NOPs of all lengths and int3: what compilers and assemblers put between functions. */
+static bool is_padding(const uint8_t *code, size_t size)
+{
+        struct instruction instruction;
+
+        for (size_t i = 0; i < size; i += instruction.decoded.length) {
+                if (code[i] == 0xcc) {
+                        instruction.decoded.length = 1;
+                        continue;
+                }
+                if (!decode(code + i, size - i, &instruction) ||
+                    instruction.decoded.mnemonic != ZYDIS_MNEMONIC_NOP)
+                        return false;
+        }
+        return true;
+}
+
+static bool emit(struct arch_displaced *out, const void *bytes, size_t size)
+{
+        if (out->size + size > sizeof(out->code))
+                return false;
+        memcpy(out->code + out->size, bytes, size);
+        out->size += size;
+        return true;
+}
+
+/* A relative branch in its 32-bit form. The short-only ones (loop, jrcxz) are refused. */
+static bool emit_branch(struct arch_displaced *out, const struct instruction *instruction,
+                        uint64_t place, uint64_t target)
+{
+        uint8_t bytes[6];
+        size_t opcode_size = 1;
+        int32_t distance;
+
+        switch (instruction->decoded.mnemonic) {
+        case ZYDIS_MNEMONIC_CALL:
+                bytes[0] = CALL_OPCODE;
+                break;
+        case ZYDIS_MNEMONIC_JMP:
+                bytes[0] = JUMP_OPCODE;
+                break;
+        case ZYDIS_MNEMONIC_LOOP:
+        case ZYDIS_MNEMONIC_LOOPE:
+        case ZYDIS_MNEMONIC_LOOPNE:
+        case ZYDIS_MNEMONIC_JCXZ:
+        case ZYDIS_MNEMONIC_JECXZ:
+        case ZYDIS_MNEMONIC_JRCXZ:
+        case ZYDIS_MNEMONIC_XBEGIN:
+                return false;
+        default: /* Jcc: 70+cc rel8 and 0f 80+cc rel32 share the condition in the low 4 bits */
+                if (instruction->decoded.meta.category != ZYDIS_CATEGORY_COND_BR)
+                        return false;
+                bytes[0] = 0x0f;
+                bytes[1] = (uint8_t)(0x80 | (instruction->decoded.opcode & 15));
+                opcode_size = 2;
+        }
+        if (!displacement(place + out->size + opcode_size + 4, target, &distance))
+                return false;
+        memcpy(bytes + opcode_size, &distance, sizeof(distance));
+        return emit(out, bytes, opcode_size + 4);
+}
+
+static bool emit_instruction(struct arch_displaced *out, const struct instruction *instruction,
+                             const uint8_t *code, uint64_t at, uint64_t place)
+{
+        const ZydisDecodedInstruction *decoded = &instruction->decoded;
+        uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+        uint64_t target;
+        int32_t distance;
+
+        if (!(decoded->attributes & ZYDIS_ATTRIB_IS_RELATIVE))
+                return emit(out, code, decoded->length);
+        if (branch_target(instruction, at, &target))
+                return emit_branch(out, instruction, place, target);
+        /* rip-relative memory operand: same length, other distance */
+        if (decoded->raw.disp.size != 32)
+                return false;
+        target = at + decoded->length + (uint64_t)decoded->raw.disp.value;
+        if (!displacement(place + out->size + decoded->length, target, &distance))
+                return false;
+        memcpy(bytes, code, decoded->length);
+        memcpy(bytes + decoded->raw.disp.offset, &distance, sizeof(distance));
+        return emit(out, bytes, decoded->length);
+}
+
+static bool ends_flow(const struct instruction *instruction)
+{
+        return instruction->decoded.meta.category == ZYDIS_CATEGORY_RET ||
+               instruction->decoded.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
+               instruction->decoded.mnemonic == ZYDIS_MNEMONIC_UD2;
+}
+
+/* How far a jump at `from` may reach: to the end of the function, or over padding up to where the
+ * next function could begin. */
+static size_t jump_room(const uint8_t *code, size_t size, size_t room, size_t from,
+                        uint64_t address)
+{
+        size_t needed = from + ARCH_JUMP_SIZE;
+        uint64_t next_function = ROUND_UP(address + size, (uint64_t)FUNCTION_ALIGNMENT);
+
+        if (needed <= size)
+                return size;
+        if (needed > room || address + needed > next_function ||
+            !is_padding(code + size, needed - size))
+                return 0;
+        return needed;
+}
+
+int arch_displace(const uint8_t *code, size_t size, size_t room, size_t skip, uint64_t address,
+                  uint64_t place, struct arch_displaced *ret)
+{
+        struct arch_displaced out = { 0 };
+        struct instruction instruction;
+        size_t at = skip, end = skip + ARCH_JUMP_SIZE;
+        uint8_t jump[ARCH_JUMP_SIZE];
+        bool falls_through = true;
+
+        if (jump_room(code, size, room, skip, address) == 0)
+                return ARCH_NO_ROOM;
+        while (at < end && at < size) {
+                if (!decode(code + at, size - at, &instruction) ||
+                    !emit_instruction(&out, &instruction, code + at, address + at, place))
+                        return ARCH_NOT_DISPLACEABLE;
+                at += instruction.decoded.length;
+                falls_through = !ends_flow(&instruction);
+        }
+        at = MAX(at, end);
+        if (branch_leads_into(code, size, address, address + skip, address + at))
+                return ARCH_NOT_DISPLACEABLE;
+        if (falls_through && (!arch_jump(place + out.size, address + at, jump) ||
+                              !emit(&out, jump, sizeof(jump))))
+                return ARCH_NOT_DISPLACEABLE;
+        out.length = at - skip;
+        *ret = out;
+        return 0;
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Finding an instance's record, what may be done to it, and the ways in which it is put right
+ * after a run that did not end. Preparing is in prepare.c, switching in switch.c.
+ */
+#include "live/instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "live/call.h"
+#include "live/mapping.h"
+
+/* --- Opening ----------------------------------------------------------------------------- */
+
+/* Unmaps what a killed run mapped and never wrote to. */
+static int remove_orphan(struct target *target, const struct region *region, struct error *err)
+{
+        uint64_t start = region->start, size = region->end - region->start;
+        int r;
+
+        log_debug("pid %d: unmapping %#lx, left over by a run that was killed", target->pid, start);
+        r = mapping_remove(target, start, size, err);
+        return r ? r : target_read_maps(target, err);
+}
+
+static int find_record(struct instance *instance, struct error *err)
+{
+        struct target *target = instance->target;
+        struct elf_memory memory = target_memory(target);
+        char problem[160];
+
+        for (size_t i = 0; i < target->maps.n_items; i++) {
+                const struct region *region = &target->maps.items[i];
+                struct record record;
+                int r;
+
+                if (!record_may_be_at(region))
+                        continue;
+                r = record_read(&memory, region->start, &record, problem, sizeof(problem));
+                if (r == RECORD_NONE && record_is_orphan(target, region)) {
+                        r = remove_orphan(target, region, err);
+                        if (r != 0)
+                                return r;
+                        i = 0; /* the maps are new */
+                        continue;
+                }
+                if (r < 0 || r == RECORD_NONE)
+                        continue;
+                if (record.header.module_address != instance->module_address) {
+                        record_done(&record);
+                        continue;
+                }
+                instance->record = record;
+                if (r == RECORD_DAMAGED)
+                        return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
+                                         "restart the program; it can't be patched or taken back "
+                                         "safely as it is",
+                                         "the patch record in pid %d is damaged: %s", target->pid,
+                                         problem);
+                return 0;
+        }
+        return 0;
+}
+
+int instance_open(struct target *target, uint64_t module_address, struct instance **ret,
+                  struct error *err)
+{
+        _cleanup_(instance_freep) struct instance *instance = calloc(1, sizeof(*instance));
+        int r;
+
+        if (!instance)
+                return error_no_memory(err);
+        instance->target = target;
+        instance->module_address = module_address;
+        r = resolver_new(target, module_address, &instance->resolver, err);
+        if (r != 0)
+                return r;
+        r = find_record(instance, err);
+        if (r != 0)
+                return r;
+        if (instance->record.exists)
+                resolver_set_function_stub(instance->resolver,
+                                           record_stub_address(&instance->record));
+        *ret = STEAL(instance);
+        return 0;
+}
+
+struct instance *instance_free(struct instance *instance)
+{
+        if (!instance)
+                return NULL;
+        if (instance->spec && instance->checked)
+                for (size_t i = 0; i < instance->spec->n_functions; i++)
+                        free(instance->checked[i]);
+        free(instance->checked);
+        free(instance->slot_of);
+        resolver_free(instance->resolver);
+        binding_free(instance->binding);
+        record_done(&instance->record);
+        free(instance);
+        return NULL;
+}
+
+bool instance_is_active(struct instance *instance)
+{
+        struct elf_memory memory = target_memory(instance->target);
+
+        return instance->record.exists &&
+               record_level_with(&instance->record, RECORD_ROLE_CURRENT) &&
+               record_count_jumps(&memory, &instance->record) ==
+                       (int)instance->record.n_functions;
+}
+
+/* --- Code that must be clear ------------------------------------------------------------- */
+
+static int add_range(struct code_range **items, size_t *n_items, struct code_range range,
+                     struct error *err)
+{
+        struct code_range *slot;
+
+        if (range.end <= range.start)
+                return 0;
+        slot = ARRAY_PUSH(*items, *n_items);
+        if (!slot)
+                return error_no_memory(err);
+        *slot = range;
+        return 0;
+}
+
+/* A function of the patch: all of it, or (entry) only the bytes that the jump replaces. */
+static int add_function_ranges(const struct instance *instance, size_t i,
+                               struct code_range **items, size_t *n_items, struct error *err)
+{
+        const struct patch_function *function = &instance->spec->functions[i];
+        const struct record_function *slot =
+                &instance->record.functions[instance->slot_of[i]];
+        uint64_t bias = resolver_module(instance->resolver)->bias;
+        uint64_t start = bias + function->range.address, jump = record_jump_address(slot);
+        struct code_range range = { start, start + MAX(function->range.size,
+                                                       slot->skip + (uint64_t)slot->length),
+                                    { start, jump }, function->name };
+        int r;
+
+        if (function->consistency == PATCH_ENTRY) {
+                range.start = jump;
+                range.end = jump + slot->length;
+        }
+        r = add_range(items, n_items, range, err);
+        for (size_t j = 0; r == 0 && j < function->n_cold; j++) {
+                uint64_t cold = bias + function->cold[j].address;
+
+                if (function->consistency == PATCH_STRICT)
+                        r = add_range(items, n_items,
+                                      (struct code_range){ cold, cold + function->cold[j].size,
+                                                           { 0, 0 }, function->name },
+                                      err);
+        }
+        return r;
+}
+
+int instance_ranges(const struct instance *instance, struct code_range **items, size_t *n_items,
+                    struct error *err)
+{
+        const struct record *record = &instance->record;
+        uint64_t slots = record->header.address + RECORD_SLOTS;
+        int r = 0;
+
+        if (record->exists) /* slots and displaced instructions */
+                r = add_range(items, n_items,
+                              (struct code_range){ slots,
+                                                   record->header.address +
+                                                           record->header.region_size,
+                                                   { 0, 0 }, "displaced code of a patch" },
+                              err);
+        for (size_t i = 0; r == 0 && i < RECORD_LEVELS; i++) {
+                const struct record_level *level = &record->levels[i];
+
+                if (level->role == RECORD_ROLE_CURRENT)
+                        r = add_range(items, n_items,
+                                      (struct code_range){ level->code_address,
+                                                           level->code_address +
+                                                                   level->strict_size,
+                                                           { 0, 0 }, level->id },
+                                      err);
+        }
+        for (size_t i = 0; r == 0 && instance->prepared && i < instance->spec->n_functions; i++)
+                r = add_function_ranges(instance, i, items, n_items, err);
+        return r;
+}
+
+/* --- Cleaning ---------------------------------------------------------------------------- */
+
+/* The hook that goes with taking back; it runs at most once. */
+static int run_undo_hook(struct instance *instance, struct record_level *level, struct error *err)
+{
+        uint64_t hook = level->hook_undo;
+        int64_t result;
+        int r;
+
+        if (hook == 0)
+                return 0;
+        level->hook_undo = 0;
+        r = record_commit(instance->target, &instance->record, err);
+        if (r != 0)
+                return r;
+        return target_call_function(instance->target, record_stub_address(&instance->record),
+                                    hook, 0, &result, err);
+}
+
+static bool is_mapped(const struct target *target, uint64_t address)
+{
+        return address != 0 && maps_find(&target->maps, address) != NULL;
+}
+
+static int unmap_level(struct instance *instance, struct record_level *level, struct error *err)
+{
+        struct target *target = instance->target;
+        int r = 0;
+
+        if (fault_here(FAULT_UNMAP))
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at unmap");
+        if (is_mapped(target, level->code_address))
+                r = mapping_remove(target, level->code_address,
+                                   ROUND_UP((uint64_t)level->code_size, (uint64_t)PAGE_SIZE), err);
+        if (r == 0 && is_mapped(target, level->data_address))
+                r = mapping_remove(target, level->data_address,
+                                   ROUND_UP((uint64_t)level->data_size, (uint64_t)PAGE_SIZE), err);
+        if (r == 0) {
+                *level = (struct record_level){ 0 };
+                r = record_commit(target, &instance->record, err);
+        }
+        return r;
+}
+
+static int clean_levels(struct instance *instance, struct error *err)
+{
+        for (size_t i = 0; i < RECORD_LEVELS; i++) {
+                struct record_level *level = &instance->record.levels[i];
+                bool hook_ran = level->hook_undo != 0;
+                int r;
+
+                if (level->role == RECORD_ROLE_NONE || level->role == RECORD_ROLE_CURRENT)
+                        continue;
+                r = run_undo_hook(instance, level, err);
+                if (r != 0)
+                        return r;
+                if (level->role == RECORD_ROLE_RETAINED)
+                        continue;
+                if (hook_ran && (level->flags & RECORD_LEVEL_PINNED)) {
+                        /* its code has run, if only as a hook, and may have left pointers */
+                        level->role = RECORD_ROLE_RETAINED;
+                        r = record_commit(instance->target, &instance->record, err);
+                } else {
+                        r = unmap_level(instance, level, err);
+                }
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+int instance_clean(struct instance *instance, struct error *err)
+{
+        struct record *record = &instance->record;
+        struct target *target = instance->target;
+        int r;
+
+        if (!record->exists)
+                return 0;
+        r = target_read_maps(target, err);
+        if (r != 0)
+                return r;
+        if (!record_level_with(record, RECORD_ROLE_CURRENT)) {
+                r = instance_remove_idle_jumps(instance, err);
+                if (r != 0)
+                        return r;
+        }
+        r = clean_levels(instance, err);
+        if (r != 0 || record_level_with(record, RECORD_ROLE_CURRENT) ||
+            record_level_with(record, RECORD_ROLE_RETAINED))
+                return r;
+        if (record->header.shadow_root && is_mapped(target, record->header.shadow_root)) {
+                r = mapping_remove(target, record->header.shadow_root, PAGE_SIZE, err);
+                if (r != 0)
+                        return r;
+        }
+        r = mapping_remove(target, record->header.address, record->header.region_size, err);
+        if (r == 0)
+                record_done(record);
+        return r;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Stopping a whole address space. All threads are asked first and waited for afterwards, so that
+ * they stop side by side. A thread that is not stopped yet may start another one; so the list of
+ * threads is read again until it tells nothing new, and children that share the memory are born
+ * stopped (PTRACE_O_TRACEVFORK and its kind). Nothing can appear any more once all that are known
+ * have stopped.
+ */
+#include "live/target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <syscall.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "live/arch/arch.h"
+#include "live/unwind.h"
+#include "proc/process.h"
+
+#define STOP_WAIT_NS 500000000u   /* for all threads together */
+#define STOP_LOOK_NS 20000000u    /* after this long a thread in state D is not waited for */
+
+int target_open(pid_t pid, const pid_t *siblings, size_t n_siblings, struct target **ret,
+                struct error *err)
+{
+        _cleanup_(target_freep) struct target *target = calloc(1, sizeof(*target));
+        struct process process;
+        char path[64];
+        pid_t *slot;
+        int r;
+
+        if (!target)
+                return error_no_memory(err);
+        target->memory_fd = -1;
+        r = process_read(pid, &process, err);
+        if (r != 0)
+                return r < 0 ? r : TARGET_GONE;
+        target->pid = pid;
+        target->start_ticks = process.start_ticks;
+        target->thread = process_living_thread(pid);
+        if (target->thread == 0)
+                return TARGET_GONE;
+        for (size_t i = 0; i <= n_siblings; i++) {
+                slot = ARRAY_PUSH(target->processes, target->n_processes);
+                if (!slot)
+                        return error_no_memory(err);
+                *slot = i == 0 ? pid : siblings[i - 1];
+        }
+        snprintf(path, sizeof(path), "/proc/%d/mem", target->thread);
+        target->memory_fd = open(path, O_RDWR | O_CLOEXEC);
+        if (target->memory_fd < 0) {
+                if (errno == ENOENT || errno == ESRCH)
+                        return TARGET_GONE;
+                return error_set(err, EXIT_CODE_PERMISSION, errno, "run suture as root",
+                                 "the memory of pid %d can't be opened", pid);
+        }
+        r = target_read_maps(target, err);
+        if (r != 0)
+                return r;
+        *ret = STEAL(target);
+        return 0;
+}
+
+struct target *target_free(struct target *target)
+{
+        if (!target)
+                return NULL;
+        target_resume(target);
+        for (unsigned i = 0; target->n_stragglers > 0 && i < 50; i++)
+                target_rest(target, 10);
+        unwinder_free(target->unwinder);
+        if (target->memory_fd >= 0)
+                close(target->memory_fd);
+        maps_done(&target->maps);
+        free(target->processes);
+        free(target->tracees);
+        free(target->stragglers);
+        free(target);
+        return NULL;
+}
+
+int target_read_maps(struct target *target, struct error *err)
+{
+        struct maps maps = { 0 };
+        int r = maps_read(target->thread, &maps, err);
+
+        if (r != 0)
+                return r < 0 ? r : TARGET_GONE;
+        maps_done(&target->maps);
+        target->maps = maps;
+        return 0;
+}
+
+/* --- Stopping ---------------------------------------------------------------------------- */
+
+static bool known_thread(const struct target *target, pid_t tid)
+{
+        /* new threads come at the end of the kernel's list, and so they do here */
+        for (size_t i = target->n_tracees; i > 0; i--)
+                if (target->tracees[i - 1].tid == tid)
+                        return true;
+        return false;
+}
+
+static int seize_thread(struct target *target, pid_t tid, struct error *err)
+{
+        struct tracee tracee, *slot;
+        int r = tracee_seize(&tracee, tid, true, err);
+
+        if (r == TRACEE_GONE)
+                return 0;
+        if (r < 0) {
+                /* a thread that is just ending can't be seized either, but nor can it do harm */
+                struct thread_status status;
+
+                if (thread_status_read(target->pid, tid, &status, NULL) != 0 ||
+                    status.state == 'Z' || status.state == 'X')
+                        return 0;
+                return r;
+        }
+        slot = ARRAY_PUSH(target->tracees, target->n_tracees);
+        if (!slot) {
+                tracee_release(&tracee);
+                return error_no_memory(err);
+        }
+        *slot = tracee;
+        return 0;
+}
+
+/* Seizes all threads not yet known: how many, or negative. */
+static int seize_new_threads(struct target *target, struct error *err)
+{
+        size_t before = target->n_tracees;
+
+        for (size_t p = 0; p < target->n_processes; p++) {
+                _cleanup_free_ pid_t *tids = NULL;
+                size_t n = 0, expected = target->n_tracees;
+                int r = process_threads(target->processes[p], &tids, &n, err);
+
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; r == 0 && i < n; i++) {
+                        /* the same list as before, item by item, needs no search */
+                        if (i < expected && target->tracees[i].tid == tids[i])
+                                continue;
+                        if (known_thread(target, tids[i]))
+                                continue;
+                        r = seize_thread(target, tids[i], err);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return (int)(target->n_tracees - before);
+}
+
+static bool shares_memory(pid_t a, pid_t b)
+{
+        return syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0) == 0;
+}
+
+/* A child that was born stopped while we were stopping its parent. */
+static int take_child(struct target *target, pid_t child, struct error *err)
+{
+        struct tracee tracee, *slot;
+
+        tracee_adopt(&tracee, child);
+        if (known_thread(target, child))
+                return 0;
+        if (!shares_memory(target->thread, child)) {
+                if (!tracee_release(&tracee)) {
+                        slot = target_add_straggler(target);
+                        if (!slot)
+                                return error_no_memory(err);
+                        *slot = tracee;
+                }
+                return 0;
+        }
+        slot = ARRAY_PUSH(target->tracees, target->n_tracees);
+        if (!slot)
+                return error_no_memory(err);
+        *slot = tracee;
+        return 0;
+}
+
+static char thread_state(const struct target *target, pid_t tid)
+{
+        struct thread_status status;
+
+        return thread_status_read(target->pid, tid, &status, NULL) == 0 ? status.state : '?';
+}
+
+static int busy_stopping(struct target *target, pid_t tid)
+{
+        char state = thread_state(target, tid);
+
+        error_set(&target->busy, EXIT_CODE_ERROR, 0,
+                  state == 'D' ? "it is in an uninterruptible sleep or waits for its vfork child; "
+                                 "try again when that is over"
+                               : "try again, or freeze less of the machine",
+                  "thread %d of pid %d does not stop (state %c)", tid, target->pid, state);
+        return TARGET_BUSY;
+}
+
+static int wait_thread(struct target *target, size_t i, uint64_t deadline_ns, struct error *err)
+{
+        uint64_t look_ns = MIN(deadline_ns, clock_now_ns() + STOP_LOOK_NS);
+        int r = tracee_wait(&target->tracees[i], look_ns, err);
+        pid_t child;
+
+        if (r == TRACEE_SLOW && thread_state(target, target->tracees[i].tid) != 'D')
+                r = tracee_wait(&target->tracees[i], deadline_ns, err);
+        if (r == TRACEE_SLOW)
+                return busy_stopping(target, target->tracees[i].tid);
+        if (r == TRACEE_FOREIGN)
+                return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
+                                 "upgrade and restart this program instead",
+                                 "pid %d runs 32-bit code; only 64-bit programs can be patched",
+                                 target->pid);
+        if (r == TRACEE_GONE)
+                return 0;
+        if (r < 0)
+                return r;
+        if (tracee_did_exec(&target->tracees[i]))
+                return TARGET_GONE;
+        child = tracee_new_child(&target->tracees[i]);
+        return child ? take_child(target, child, err) : 0;
+}
+
+static int stop_all(struct target *target, struct error *err)
+{
+        uint64_t deadline_ns;
+        size_t waited = 0;
+        int r, fresh;
+
+        r = seize_new_threads(target, err);
+        if (r < 0)
+                return r;
+        target->stopped_at_ns = clock_now_ns();
+        deadline_ns = target->stopped_at_ns + STOP_WAIT_NS;
+        do {
+                for (size_t i = waited; i < target->n_tracees; i++)
+                        tracee_interrupt(&target->tracees[i]);
+                for (; waited < target->n_tracees; waited++) {
+                        r = wait_thread(target, waited, deadline_ns, err);
+                        if (r != 0)
+                                return r;
+                }
+                fresh = seize_new_threads(target, err);
+                if (fresh < 0)
+                        return fresh;
+        } while (fresh > 0 || waited < target->n_tracees);
+        for (size_t i = 0; i < target->n_tracees; i++)
+                if (target->tracees[i].state == TRACEE_STOPPED)
+                        return 0;
+        return TARGET_GONE;
+}
+
+int target_stop(struct target *target, struct error *err)
+{
+        int r;
+
+        target_rest(target, 0);
+        if (target->n_stragglers > 0)
+                return busy_stopping(target, target->stragglers[0].tid);
+        if (!process_alive(target->pid, target->start_ticks))
+                return TARGET_GONE;
+        r = stop_all(target, err);
+        if (r == 0 && fault_here(FAULT_STOP))
+                r = error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at stop");
+        if (r != 0)
+                target_resume(target);
+        return r;
+}
+
+void target_resume(struct target *target)
+{
+        if (target->n_tracees == 0)
+                return;
+        for (size_t i = 0; i < target->n_tracees; i++) {
+                struct tracee *tracee = &target->tracees[i], *slot;
+
+                if (tracee->state == TRACEE_STOPPED && arch_regs_restart_quietly(&tracee->regs))
+                        (void)tracee_set_regs(tracee, &tracee->regs, NULL);
+                if (tracee_release(tracee))
+                        continue;
+                slot = target_add_straggler(target);
+                if (slot) /* else the kernel lets it go when suture ends */
+                        *slot = *tracee;
+        }
+        if (target->stopped_at_ns)
+                target->pause_ns =
+                        MAX(target->pause_ns, clock_now_ns() - target->stopped_at_ns);
+        target->stopped_at_ns = 0;
+        free(target->tracees);
+        target->tracees = NULL;
+        target->n_tracees = 0;
+}
+
+struct tracee *target_add_straggler(struct target *target)
+{
+        return ARRAY_PUSH(target->stragglers, target->n_stragglers);
+}
+
+void target_rest(struct target *target, unsigned ms)
+{
+        uint64_t until_ns = clock_now_ns() + ms * UINT64_C(1000000);
+
+        for (;;) {
+                size_t left = 0;
+
+                for (size_t i = 0; i < target->n_stragglers; i++)
+                        if (!tracee_release(&target->stragglers[i]))
+                                target->stragglers[left++] = target->stragglers[i];
+                target->n_stragglers = left;
+                if (left == 0 && target->stragglers) {
+                        free(target->stragglers);
+                        target->stragglers = NULL;
+                }
+                if (clock_now_ns() >= until_ns)
+                        return;
+                nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+        }
+}
+
+/* --- Memory ------------------------------------------------------------------------------ */
+
+static int memory_fault(const struct target *target, const char *what, uint64_t address,
+                        size_t size, int errnum, struct error *err)
+{
+        /* errnum 0: not a byte, which is how /proc/PID/mem answers for a program that is over */
+        if (errnum == 0 || !process_alive(target->pid, target->start_ticks))
+                return TARGET_GONE;
+        return error_set(err, EXIT_CODE_ERROR, errnum,
+                         "see whether the kernel restricts /proc/PID/mem (proc_mem.force_override)",
+                         "%zu bytes at %#lx of pid %d can't be %s", size, address, target->pid,
+                         what);
+}
+
+int target_read(struct target *target, uint64_t address, void *ret, size_t size,
+                struct error *err)
+{
+        ssize_t n = pread(target->memory_fd, ret, size, (off_t)address);
+
+        if (n < 0 || (size_t)n != size)
+                return memory_fault(target, "read", address, size,
+                                    n < 0 ? errno : n > 0 ? EIO : 0, err);
+        return 0;
+}
+
+int target_read_many(struct target *target, const struct iovec *local, const struct iovec *remote,
+                     size_t n, struct error *err)
+{
+        const size_t batch = 512; /* below IOV_MAX */
+
+        for (size_t i = 0; i < n; i += batch) {
+                size_t count = MIN(batch, n - i), bytes = 0;
+                ssize_t got;
+
+                for (size_t j = i; j < i + count; j++)
+                        bytes += local[j].iov_len;
+                got = process_vm_readv(target->thread, local + i, count, remote + i, count, 0);
+                if (got < 0 || (size_t)got != bytes)
+                        return memory_fault(target, "read", (uint64_t)remote[i].iov_base, bytes,
+                                            got < 0 ? errno : EFAULT, err);
+        }
+        return 0;
+}
+
+int target_write(struct target *target, uint64_t address, const void *data, size_t size,
+                 struct error *err)
+{
+        ssize_t n = pwrite(target->memory_fd, data, size, (off_t)address);
+
+        if (n < 0 || (size_t)n != size)
+                return memory_fault(target, "written", address, size,
+                                    n < 0 ? errno : n > 0 ? EIO : 0, err);
+        return 0;
+}
+
+static int read_for_elf(void *context, uint64_t address, void *ret, size_t size)
+{
+        struct target *target = context;
+        ssize_t n = pread(target->memory_fd, ret, size, (off_t)address);
+
+        if (n < 0)
+                return -errno;
+        return (size_t)n == size ? 0 : -EFAULT;
+}
+
+struct elf_memory target_memory(struct target *target)
+{
+        return (struct elf_memory){ .read = read_for_elf, .context = target };
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * A target: one address space and every thread that runs in it. That is a process, and where
+ * there are such, the processes that share its memory without being threads of it (vfork children
+ * before their exec, clone(CLONE_VM) siblings). The target owns the descriptor through which its
+ * memory is read and written; this is the only code in suture that writes foreign memory.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "base/error.h"
+#include "elf/image.h"
+#include "live/tracee.h"
+#include "proc/maps.h"
+
+struct target {
+        pid_t pid;                /* the process that names it */
+        pid_t thread;             /* a thread through which /proc sees the memory: pid, unless its
+                                   * main thread has ended */
+        uint64_t start_ticks;
+        pid_t *processes;         /* all that share the memory, pid first */
+        size_t n_processes;
+        struct tracee *tracees;   /* while stopped: every thread of all of them */
+        size_t n_tracees;
+        struct tracee *stragglers;/* asked to stop, not yet stopped, to be let go */
+        size_t n_stragglers;
+        int memory_fd;
+        uint64_t stopped_at_ns;
+        uint64_t pause_ns;        /* the longest stop of all threads so far */
+        uint64_t held_ns;         /* the longest time one thread was held for a call */
+        struct maps maps;
+        uint64_t stub;            /* address of the stub for calls, once placed (live/call.h) */
+        bool seccomp_suspended;   /* a call was only possible so; it was not kill-proof */
+        bool further_stacks;      /* it keeps stacks besides those of its threads */
+        pid_t busy_thread;        /* who was in the way last, in which function, since when */
+        uint64_t busy_function, busy_since_ns;
+        struct unwinder *unwinder;/* live/unwind.h; made while the target runs, once wanted */
+        bool wants_unwinder;
+        struct error busy;        /* why the last attempt was TARGET_BUSY */
+};
+
+enum target_outcome {
+        TARGET_GONE = 1,          /* ended, or became another program */
+        TARGET_BUSY = 2,          /* not now; target->busy says who is in the way */
+};
+
+/* `siblings`: further processes known to share the memory; may be NULL. 0, TARGET_GONE, fault. */
+int target_open(pid_t pid, const pid_t *siblings, size_t n_siblings, struct target **ret,
+                struct error *err);
+/* Lets every thread go and frees. */
+struct target *target_free(struct target *target);
+DEFINE_CLEANUP(struct target *, target_free)
+
+/* Reads target->maps anew. 0, TARGET_GONE, fault. */
+int target_read_maps(struct target *target, struct error *err);
+
+/*
+ * Stops every thread; those that appear meanwhile too. On any outcome but 0 all run again.
+ * 0, TARGET_GONE, TARGET_BUSY, fault.
+ */
+int target_stop(struct target *target, struct error *err);
+/* Lets all go on, with system calls restarted as if nothing had been; measures the pause. */
+void target_resume(struct target *target);
+/* For cleanup attributes: resumes if stopped. */
+static inline void target_resumep(struct target **target)
+{
+        if (*target)
+                target_resume(*target);
+}
+/* Room for one more thread to be let go later; NULL when memory is out. */
+struct tracee *target_add_straggler(struct target *target);
+/* Waits `ms` milliseconds, letting stragglers go as they come. */
+void target_rest(struct target *target, unsigned ms);
+
+/* All or nothing: 0, TARGET_GONE, or a fault that says where. */
+int target_read(struct target *target, uint64_t address, void *ret, size_t size,
+                struct error *err);
+/* Many reads in few system calls; each all or nothing. */
+int target_read_many(struct target *target, const struct iovec *local, const struct iovec *remote,
+                     size_t n, struct error *err);
+/*
+ * One write, also to pages that are not writable (they become private copies). Not interruptible
+ * where it lies within one page. 0, TARGET_GONE, fault.
+ */
+int target_write(struct target *target, uint64_t address, const void *data, size_t size,
+                 struct error *err);
+/* A reader for elf/image.h. */
+struct elf_memory target_memory(struct target *target);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The wrapper around ptrace. Two things here are less obvious than they look. A stop seen by
+ * waitpid need not be the one that was asked for: a thread on its way to a signal handler stops
+ * with that signal, which must be delivered when it is let go. And waiting is done by looking
+ * again and again for a short while, since a thread normally stops within some ten microseconds,
+ * and a blocking wait could not be ended by a deadline.
+ */
+#include "live/tracee.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "live/arch/arch.h"
+
+#define OPTIONS_SIBLINGS (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
+#define RELEASE_WAIT_NS 2000000u
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
+
+static int stop_event(const struct tracee *tracee)
+{
+        return tracee->status >> 16;
+}
+
+int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *err)
+{
+        long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
+
+        *tracee = (struct tracee){ .tid = tid };
+        if (siblings)
+                options |= OPTIONS_SIBLINGS;
+        if (fault_here(FAULT_SEIZE))
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at seize");
+        if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0) {
+                if (errno == ESRCH)
+                        return TRACEE_GONE;
+                return error_set(err, EXIT_CODE_PERMISSION, errno,
+                                 "run suture as root; a process under a debugger can't be patched "
+                                 "until the debugger lets go",
+                                 "thread %d can't be seized", tid);
+        }
+        tracee->state = TRACEE_SEIZED;
+        return 0;
+}
+
+void tracee_adopt(struct tracee *tracee, pid_t tid)
+{
+        *tracee = (struct tracee){ .tid = tid, .state = TRACEE_INTERRUPTED };
+}
+
+void tracee_interrupt(struct tracee *tracee)
+{
+        if (tracee->state != TRACEE_SEIZED)
+                return;
+        if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0 && errno == ESRCH)
+                tracee->state = TRACEE_ENDED;
+        else
+                tracee->state = TRACEE_INTERRUPTED;
+}
+
+/* Looks for a change of state: 1 if there was one, 0 by the deadline, negative errno. */
+static int wait_for_change(struct tracee *tracee, uint64_t deadline_ns)
+{
+        for (unsigned looks = 0;; looks++) {
+                pid_t r = waitpid(tracee->tid, &tracee->status, __WALL | WNOHANG);
+
+                if (r > 0)
+                        return 1;
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                if (looks % 16 == 15 && clock_now_ns() > deadline_ns)
+                        return 0;
+                if (looks < 400)
+                        sched_yield();
+                else
+                        nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+        }
+}
+
+static int read_regs(struct tracee *tracee)
+{
+        struct iovec io = { &tracee->regs, sizeof(tracee->regs) };
+
+        if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)NT_PRSTATUS, &io) < 0) {
+                tracee->state = TRACEE_ENDED; /* killed while stopped */
+                return TRACEE_GONE;
+        }
+        return arch_regs_native(&tracee->regs, io.iov_len) ? 0 : TRACEE_FOREIGN;
+}
+
+int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err)
+{
+        int r;
+
+        if (tracee->state == TRACEE_ENDED)
+                return TRACEE_GONE;
+        if (tracee->state == TRACEE_STOPPED)
+                return 0;
+        r = wait_for_change(tracee, deadline_ns);
+        if (r == -ECHILD) {
+                tracee->state = TRACEE_ENDED;
+                return TRACEE_GONE;
+        }
+        if (r < 0)
+                return error_set(err, EXIT_CODE_ERROR, -r, NULL, "can't wait for thread %d",
+                                 tracee->tid);
+        if (r == 0)
+                return TRACEE_SLOW;
+        if (WIFEXITED(tracee->status) || WIFSIGNALED(tracee->status)) {
+                tracee->state = TRACEE_ENDED;
+                return TRACEE_GONE;
+        }
+        tracee->state = TRACEE_STOPPED;
+        /* neither an event nor a system call: on its way to a signal handler */
+        tracee->signal = stop_event(tracee) == 0 && WSTOPSIG(tracee->status) != SYSCALL_STOP
+                                 ? WSTOPSIG(tracee->status)
+                                 : 0;
+        return read_regs(tracee);
+}
+
+pid_t tracee_new_child(const struct tracee *tracee)
+{
+        unsigned long child = 0;
+        int event = stop_event(tracee);
+
+        if (event != PTRACE_EVENT_CLONE && event != PTRACE_EVENT_FORK &&
+            event != PTRACE_EVENT_VFORK)
+                return 0;
+        if (ptrace(PTRACE_GETEVENTMSG, tracee->tid, NULL, &child) < 0)
+                return 0;
+        return (pid_t)child;
+}
+
+bool tracee_did_exec(const struct tracee *tracee)
+{
+        return stop_event(tracee) == PTRACE_EVENT_EXEC;
+}
+
+int tracee_set_regs(struct tracee *tracee, const struct user_regs_struct *regs, struct error *err)
+{
+        struct user_regs_struct copy = *regs;
+        struct iovec io = { &copy, sizeof(copy) };
+
+        if (ptrace(PTRACE_SETREGSET, tracee->tid, (void *)NT_PRSTATUS, &io) < 0) {
+                if (errno == ESRCH) {
+                        tracee->state = TRACEE_ENDED;
+                        return TRACEE_GONE;
+                }
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL,
+                                 "can't set the registers of thread %d", tracee->tid);
+        }
+        tracee->regs = *regs;
+        return 0;
+}
+
+int tracee_run_to_system_call(struct tracee *tracee, struct error *err)
+{
+        if (ptrace(PTRACE_SYSCALL, tracee->tid, NULL, (void *)(long)tracee->signal) < 0) {
+                if (errno == ESRCH) {
+                        tracee->state = TRACEE_ENDED;
+                        return TRACEE_GONE;
+                }
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't resume thread %d",
+                                 tracee->tid);
+        }
+        tracee->signal = 0;
+        tracee->state = TRACEE_SEIZED;
+        return 0;
+}
+
+int tracee_run_to_user_mode(struct tracee *tracee, struct error *err)
+{
+        int r;
+
+        if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+                tracee->state = TRACEE_ENDED;
+                return TRACEE_GONE;
+        }
+        r = tracee_run_to_system_call(tracee, err);
+        if (r == 0)
+                tracee->state = TRACEE_INTERRUPTED;
+        return r;
+}
+
+bool tracee_at_system_call(const struct tracee *tracee)
+{
+        return tracee->state == TRACEE_STOPPED && stop_event(tracee) == 0 &&
+               WSTOPSIG(tracee->status) == SYSCALL_STOP;
+}
+
+int tracee_suspend_seccomp(struct tracee *tracee, struct error *err)
+{
+        long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_SUSPEND_SECCOMP;
+
+        if (ptrace(PTRACE_SETOPTIONS, tracee->tid, NULL, (void *)options) < 0)
+                return error_set(err, EXIT_CODE_UNSUPPORTED, errno,
+                                 "run suture with CAP_SYS_ADMIN and outside of any seccomp filter",
+                                 "the seccomp filter of thread %d forbids what patching needs and "
+                                 "could not be suspended",
+                                 tracee->tid);
+        return 0;
+}
+
+int tracee_seccomp_filter(struct tracee *tracee, unsigned index, struct sock_filter **ret,
+                          size_t *ret_n, struct error *err)
+{
+        _cleanup_free_ struct sock_filter *filter = NULL;
+        long n = ptrace(PTRACE_SECCOMP_GET_FILTER, tracee->tid, (void *)(long)index, NULL);
+
+        if (n < 0 && errno == ENOENT)
+                return 1;
+        if (n >= 0) {
+                filter = calloc((size_t)n + 1, sizeof(*filter));
+                if (!filter)
+                        return error_no_memory(err);
+                n = ptrace(PTRACE_SECCOMP_GET_FILTER, tracee->tid, (void *)(long)index, filter);
+        }
+        if (n < 0)
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL,
+                                 "can't read the seccomp filter of thread %d", tracee->tid);
+        *ret = STEAL(filter);
+        *ret_n = (size_t)n;
+        return 0;
+}
+
+bool tracee_release(struct tracee *tracee)
+{
+        struct error ignored;
+
+        if (tracee->state == TRACEE_SEIZED)
+                tracee_interrupt(tracee);
+        if (tracee->state == TRACEE_INTERRUPTED &&
+            tracee_wait(tracee, clock_now_ns() + RELEASE_WAIT_NS, &ignored) == TRACEE_SLOW)
+                return false;
+        if (tracee->state == TRACEE_STOPPED)
+                ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(long)tracee->signal);
+        else if (tracee->state == TRACEE_ENDED)
+                waitpid(tracee->tid, &tracee->status, __WALL | WNOHANG);
+        tracee->state = TRACEE_LOOSE;
+        return true;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * One thread of a foreign process under ptrace (ptrace(2), PTRACE_SEIZE semantics). This is the
+ * only code in suture that calls ptrace. A seized thread runs on until it is interrupted; when
+ * suture ends, for whatever reason, the kernel lets go of every thread by itself.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+#include "base/error.h"
+
+enum tracee_state {
+        TRACEE_LOOSE = 0,     /* not ours */
+        TRACEE_SEIZED,        /* ours, running */
+        TRACEE_INTERRUPTED,   /* asked to stop */
+        TRACEE_STOPPED,
+        TRACEE_ENDED,         /* exited, was killed, or is another program now */
+};
+
+struct tracee {
+        pid_t tid;
+        enum tracee_state state;
+        int signal;           /* stopped on the way to a handler: what detaching must deliver */
+        int status;           /* of the last stop, as from waitpid(2) */
+        struct user_regs_struct regs; /* valid while stopped */
+};
+
+enum tracee_outcome {
+        TRACEE_GONE = 1,      /* the thread does not exist any more */
+        TRACEE_SLOW = 2,      /* did not stop in time */
+        TRACEE_FOREIGN = 3,   /* its registers are not those of a 64-bit thread of this CPU */
+};
+
+/*
+ * Seizes a running thread. `siblings` also takes what the thread forks or clones from now on: such
+ * a child is born stopped. 0, TRACEE_GONE, or a fault (EPERM: traced by somebody else, or no
+ * permission).
+ */
+int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *err);
+/* Asks it to stop; does not wait. */
+void tracee_interrupt(struct tracee *tracee);
+/*
+ * Waits for the stop until `deadline_ns` (base/clock.h) and reads the registers. 0, TRACEE_GONE,
+ * TRACEE_SLOW, TRACEE_FOREIGN, or a fault.
+ */
+int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err);
+/* The new thread or process of a fork, vfork or clone stop, or 0 where it is another stop. */
+pid_t tracee_new_child(const struct tracee *tracee);
+/* What a child born under PTRACE_O_TRACE* is known as before its first stop is seen. */
+void tracee_adopt(struct tracee *tracee, pid_t tid);
+/* The stop of a thread that has become another program. */
+bool tracee_did_exec(const struct tracee *tracee);
+
+int tracee_set_regs(struct tracee *tracee, const struct user_regs_struct *regs,
+                    struct error *err);
+/*
+ * Lets a stopped thread run to the next entry or exit of a system call, or another stop; a signal
+ * that it was about to handle goes with it.
+ */
+int tracee_run_to_system_call(struct tracee *tracee, struct error *err);
+bool tracee_at_system_call(const struct tracee *tracee);
+/*
+ * At the exit of a system call: lets the thread go on to a stop that it reaches before its next
+ * instruction. There, unlike here, the kernel settles a broken-off system call by itself for
+ * whatever registers are then set.
+ */
+int tracee_run_to_user_mode(struct tracee *tracee, struct error *err);
+/* Suspends the thread's seccomp filters until it is let go (Linux 4.3; CAP_SYS_ADMIN). */
+int tracee_suspend_seccomp(struct tracee *tracee, struct error *err);
+/*
+ * Reads one seccomp filter (0 is the youngest) of a stopped thread: the number of instructions in
+ * *ret_n, the caller frees *ret. 0, 1 past the last, or a fault.
+ */
+struct sock_filter;
+int tracee_seccomp_filter(struct tracee *tracee, unsigned index, struct sock_filter **ret,
+                          size_t *ret_n, struct error *err);
+/*
+ * Lets go: the thread runs on as if nothing had been. Needs no particular state. False if it was
+ * asked to stop but is still on its way (a thread that waits for its vfork child can't stop): the
+ * caller must try again, for it would stay stopped once it got there.
+ */
+bool tracee_release(struct tracee *tracee);
