@@ -175,7 +175,8 @@ static bool means_gone(int errnum)
 static int read_fault(pid_t pid, int errnum, struct error *err)
 {
         if (errnum == EACCES || errnum == EPERM)
-                return error_set(err, EXIT_CODE_PERMISSION, errnum, "run suture as root",
+                return error_set(err, EXIT_CODE_PERMISSION, errnum,
+                                 geteuid() ? "run suture as root" : "it is protected from root, too",
                                  "can't read the memory map of process %d", (int)pid);
         return error_set(err, EXIT_CODE_ERROR, errnum, NULL,
                          "can't read the memory map of process %d", (int)pid);

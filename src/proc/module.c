@@ -226,7 +226,8 @@ static int settle_read_outcome(const struct walk *walk, int r, struct error *err
         if (r == -ESRCH)
                 return MAPS_GONE;
         if (r == -EPERM || r == -EACCES)
-                return error_set(err, EXIT_CODE_PERMISSION, -r, "run suture as root",
+                return error_set(err, EXIT_CODE_PERMISSION, -r,
+                                 geteuid() ? "run suture as root" : "it is protected from root, too",
                                  "can't read the memory of process %d", (int)walk->pid);
         return 0; /* not an ELF image, or unmapped meanwhile */
 }

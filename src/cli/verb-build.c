@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "build/build.h"
+
+#include <string.h>
+#include "base/array.h"
+#include "cli/confirm.h"
+#include "cli/describe.h"
+#include "cli/verbs.h"
+
+#define TITLE_COLUMN 21
+
+/* The request, and what its pointers need. */
+struct build_job {
+        struct build_request request;
+        struct patch_cve *cves;
+        size_t n_cves;
+        char *package;              /* the part of --source before the "=" */
+        char **cve_ids;             /* without their ":REACH" */
+        size_t n_cve_ids;
+        char *output;               /* the default name */
+};
+
+static void build_job_done(struct build_job *job)
+{
+        for (size_t i = 0; i < job->n_cve_ids; i++)
+                free(job->cve_ids[i]);
+        free(job->cve_ids);
+        free(job->cves);
+        free(job->package);
+        free(job->output);
+}
+
+static int usage_fault(struct error *err, const char *next, const char *cause)
+{
+        return error_set(err, EXIT_CODE_USAGE, 0, next, "%s", cause);
+}
+
+static int take_source(struct build_job *job, const char *source, struct error *err)
+{
+        const char *equals = source ? strchr(source, '=') : NULL;
+
+        if (!equals || equals == source || !equals[1])
+                return usage_fault(err, "for example: --source libevent=2.1.12-stable-8",
+                                   source ? "--source must be PACKAGE=VERSION"
+                                          : "suture build needs --source PACKAGE=VERSION");
+        job->package = strndup(source, (size_t)(equals - source));
+        if (!job->package)
+                return error_no_memory(err);
+        job->request.source_package = job->package;
+        job->request.source_version = equals + 1;
+        return 0;
+}
+
+/* "CVE-2026-1", "CVE-2026-1:remote", "CVE-2026-1:local". */
+static int take_cve(struct build_job *job, const char *text, struct error *err)
+{
+        const char *colon = strchr(text, ':');
+        enum patch_reach reach = PATCH_REACH_UNKNOWN;
+        struct patch_cve *cve;
+        char **id;
+
+        if (colon && strcmp(colon + 1, "remote") == 0)
+                reach = PATCH_REACH_REMOTE;
+        else if (colon && strcmp(colon + 1, "local") == 0)
+                reach = PATCH_REACH_LOCAL;
+        else if (colon)
+                return usage_fault(err, "for example: --cve CVE-2026-63382:remote",
+                                   "behind the colon of --cve stands remote or local");
+        id = ARRAY_PUSH(job->cve_ids, job->n_cve_ids);
+        cve = ARRAY_PUSH(job->cves, job->n_cves);
+        if (!id || !cve)
+                return error_no_memory(err);
+        *id = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
+        if (!*id)
+                return error_no_memory(err);
+        *cve = (struct patch_cve){ .id = *id, .reach = reach };
+        return 0;
+}
+
+/* Named after the id, the first CVE, or the first fix. */
+static int name_output(struct build_job *job, const struct options *options, struct error *err)
+{
+        const char *fix = options->fixes.items[0], *slash = strrchr(fix, '/');
+        const char *name = slash ? slash + 1 : fix, *dot = strrchr(name, '.');
+        int size = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+        unsigned level = options->level ? options->level : 1;
+        int r;
+
+        if (options->id)
+                r = asprintf(&job->output, "%s.%u.spatch", options->id, level);
+        else if (job->n_cve_ids > 0)
+                r = asprintf(&job->output, "%s.%u.spatch", job->cve_ids[0], level);
+        else
+                r = asprintf(&job->output, "%.*s.%u.spatch", size, name, level);
+        if (r < 0) {
+                job->output = NULL;
+                return error_no_memory(err);
+        }
+        return 0;
+}
+
+static int make_job(const struct options *options, struct build_job *job, struct error *err)
+{
+        int r = take_source(job, options->source, err);
+
+        if (r == 0 && options->fixes.n_items == 0)
+                r = usage_fault(err, "give the fix: --fix FILE.patch",
+                                "suture build needs at least one --fix");
+        for (size_t i = 0; i < options->cves.n_items && r == 0; i++)
+                r = take_cve(job, options->cves.items[i], err);
+        if (r == 0 && !options->output)
+                r = name_output(job, options, err);
+        if (r < 0)
+                return r;
+        job->request.fixes = options->fixes.items;
+        job->request.n_fixes = options->fixes.n_items;
+        job->request.cves = job->cves;
+        job->request.n_cves = job->n_cves;
+        job->request.binaries = options->binaries.items;
+        job->request.n_binaries = options->binaries.n_items;
+        job->request.id = options->id;
+        job->request.level = options->level;
+        job->request.title = options->title;
+        job->request.author = options->author;
+        job->request.supersedes = options->supersedes.items;
+        job->request.n_supersedes = options->supersedes.n_items;
+        job->request.cache = options->cache;
+        job->request.output = options->output ? options->output : job->output;
+        return 0;
+}
+
+/* A step that is done is a line of the output; what goes on meanwhile only shows on a terminal. */
+static void show_progress(void *context, const struct build_progress *progress)
+{
+        struct output *output = context;
+
+        if (output->interactive)
+                fputs("\r\033[K", output->errors);
+        if (progress->state == BUILD_STEP_DONE) {
+                output_text(output, " [%u/%u] %-*s %s\n", progress->step, progress->n_steps,
+                            TITLE_COLUMN, progress->title, progress->detail);
+                fflush(output->stream);
+        } else if (output->interactive) {
+                _cleanup_free_ char *detail = output_clean(progress->detail);
+
+                fprintf(output->errors, " [%u/%u] %-*s %.40s", progress->step, progress->n_steps,
+                        TITLE_COLUMN, progress->title, detail ? detail : "");
+                fflush(output->errors);
+        }
+}
+
+static bool ask_interrupted(void *context)
+{
+        (void)context;
+        return interrupt_seen();
+}
+
+static void print_findings(struct output *output, const struct build_result *result)
+{
+        for (size_t i = 0; i < result->n_findings; i++) {
+                const struct build_finding *finding = &result->findings[i];
+
+                output_text(output, "  %s %s %s%s%s  (suture explain %s)\n",
+                            finding->fatal ? "error  " : "warning", finding->code, finding->text,
+                            finding->where[0] ? ": " : "", finding->where, finding->code);
+        }
+}
+
+static void print_done(struct output *output, const struct build_request *request,
+                       const struct build_result *result)
+{
+        _cleanup_buffer_ struct buffer file = { 0 };
+        char digest[SHA256_HEX_SIZE];
+
+        sha256_format(&result->digest, digest);
+        describe_shell_word(request->output, &file);
+        output_text(output, "%s is %s, %zu bytes, for\n", request->output, result->patch_name,
+                    result->size_bytes);
+        for (size_t i = 0; i < result->n_targets; i++) {
+                const struct build_target *target = &result->targets[i];
+                char build_id[BUILD_ID_HEX_SIZE];
+
+                build_id_format(&target->build_id, build_id);
+                output_text(output, "  %s  %s %s  build ID %s  %zu function%s\n", target->module,
+                            target->package ? target->package : "(no package)",
+                            target->version ? target->version : "", build_id, target->n_functions,
+                            target->n_functions == 1 ? "" : "s");
+        }
+        output_text(output, "Apply it: suture apply %s --digest %s\n", (const char *)file.data,
+                    digest);
+}
+
+static json_t *proof_json(const struct build_proof *proof)
+{
+        return json_pack("{s:I, s:I, s:I, s:I, s:b, s:o}", "n_sections",
+                         (json_int_t)proof->n_sections, "n_sections_equal",
+                         (json_int_t)proof->n_sections_equal, "n_functions",
+                         (json_int_t)proof->n_functions, "n_functions_equal",
+                         (json_int_t)proof->n_functions_equal, "text_equal",
+                         (int)proof->text_equal, "differing",
+                         output_json_text(proof->differing ? proof->differing : ""));
+}
+
+static json_t *texts_json(char *const *texts, size_t n_texts)
+{
+        json_t *json = json_array();
+
+        for (size_t i = 0; i < n_texts; i++)
+                json_array_append_new(json, output_json_text(texts[i]));
+        return json;
+}
+
+static json_t *target_json(const struct build_target *target)
+{
+        char build_id[BUILD_ID_HEX_SIZE];
+
+        build_id_format(&target->build_id, build_id);
+        return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o}", "module",
+                         output_json_text(target->module), "path", output_json_text(target->path),
+                         "package", output_json_text(target->package), "version",
+                         output_json_text(target->version), "build_id", build_id, "proof",
+                         proof_json(&target->proof), "functions",
+                         texts_json(target->functions, target->n_functions));
+}
+
+static json_t *findings_json(const struct build_result *result)
+{
+        json_t *json = json_array();
+
+        for (size_t i = 0; i < result->n_findings; i++) {
+                const struct build_finding *finding = &result->findings[i];
+
+                json_array_append_new(json, json_pack("{s:o, s:b, s:o, s:o}", "code",
+                                                      output_json_text(finding->code), "fatal",
+                                                      (int)finding->fatal, "where",
+                                                      output_json_text(finding->where), "text",
+                                                      output_json_text(finding->text)));
+        }
+        return json;
+}
+
+/* `err` is NULL for a patch that was written. */
+static void print_json(struct output *output, const struct build_request *request,
+                       const struct build_result *result, const struct error *err)
+{
+        json_t *items = json_array(), *json;
+        char digest[SHA256_HEX_SIZE];
+
+        for (size_t i = 0; i < result->n_targets; i++)
+                json_array_append_new(items, target_json(&result->targets[i]));
+        sha256_format(&result->digest, digest);
+        json = json_pack("{s:o, s:o, s:o, s:o, s:o}", "log", output_json_text(result->log_path),
+                         "units", texts_json(result->units, result->n_units), "findings",
+                         findings_json(result), "cause",
+                         err ? output_json_text(err->cause) : json_null(), "next",
+                         err && err->next[0] ? output_json_text(err->next) : json_null());
+        json_object_set_new(json, "patch", err ? json_null() : json_string(result->patch_name));
+        json_object_set_new(json, "file", err ? json_null() : output_json_text(request->output));
+        json_object_set_new(json, "digest", err ? json_null() : json_string(digest));
+        json_object_set_new(json, "size_bytes",
+                            err ? json_null() : json_integer((json_int_t)result->size_bytes));
+        json_object_set_new(json, "items", items);
+        output_json(output, "suture-build-1", err ? (int)err->exit_code : EXIT_CODE_OK, json);
+}
+
+static int finish(struct output *output, const struct build_request *request,
+                  const struct build_result *result, int outcome, struct error *err)
+{
+        if (output->interactive)
+                fputs("\r\033[K", output->errors);
+        if (outcome < 0)
+                return outcome;
+        print_findings(output, result);
+        if (outcome == 0) {
+                print_done(output, request, result);
+                print_json(output, request, result, NULL);
+                return EXIT_CODE_OK;
+        }
+        if (err->exit_code == EXIT_CODE_OK)
+                err->exit_code = EXIT_CODE_UNSUPPORTED;
+        if (output->json)
+                print_json(output, request, result, err);
+        else
+                output_error(output, err);
+        return (int)err->exit_code;
+}
+
+int verb_build(const struct options *options, struct output *output, struct error *err)
+{
+        _cleanup_(build_result_done) struct build_result result = { 0 };
+        _cleanup_(build_job_done) struct build_job job = { 0 };
+        struct build_observer observer = {
+                .progress = show_progress,
+                .interrupted = ask_interrupted,
+                .context = output,
+        };
+        int r = make_job(options, &job, err);
+
+        if (r < 0)
+                return r;
+        interrupt_catch();
+        err->exit_code = EXIT_CODE_OK;
+        r = build_from_source(&job.request, &result, &observer, err);
+        if (r < 0 && err->exit_code == EXIT_CODE_OK)
+                err->exit_code = EXIT_CODE_ERROR;
+        return finish(output, &job.request, &result, r, err);
+}
