@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The compile log says which command made which object from which source; the objects are still in
+ * the built tree. An object belongs to a module if its functions are there, byte for byte under a
+ * mask of its own relocations. That holds for any build system, and tells objects apart that were
+ * made from one source with different flags. Compilers run as a batch inside of the root, as many at a time as
+ * there are processors; the fixed tree is mounted over the original one for the second round.
+ */
+#include "build/units.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/array.h"
+#include "base/cursor.h"
+#include "base/file.h"
+
+enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_RULE_BYTES = 64 << 20 };
+
+void unit_list_done(struct unit_list *list)
+{
+        for (size_t i = 0; i < list->n_items; i++) {
+                free(list->items[i].name);
+                free(list->items[i].built);
+                free(list->items[i].original);
+                free(list->items[i].fixed);
+        }
+        free(list->items);
+        *list = (struct unit_list){ 0 };
+}
+
+int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struct error *err)
+{
+        _cleanup_free_ char *path = path_format("%s" ROOT_COMMAND_LOG, rebuilt->root);
+        _cleanup_buffer_ struct buffer bytes = { 0 };
+        int r = path ? file_read(path, MAX_LOG_BYTES, &bytes, err) : error_no_memory(err);
+
+        return r < 0 ? r : compile_log_parse(&bytes, ret, err);
+}
+
+/* Bytes of code that the linker writes over, for one relocation (psABI, table 4.9). */
+static void mask_relocation(const struct elf_relocation *relocation, uint64_t start, uint8_t *mask,
+                            size_t size)
+{
+        uint64_t from = relocation->offset, width = 4;
+
+        switch (relocation->type) {
+        case R_X86_64_64:
+        case R_X86_64_PC64:
+        case R_X86_64_GOTOFF64:
+                width = 8;
+                break;
+        case R_X86_64_GOTPCREL:
+        case R_X86_64_GOTPCRELX:
+        case R_X86_64_REX_GOTPCRELX:  /* the instruction may be turned into another one */
+                from = from >= 3 ? from - 3 : 0;
+                width = 7 + 1;
+                break;
+        default:
+                break;
+        }
+        for (uint64_t at = from; at < from + width; at++)
+                if (at >= start && at - start < size)
+                        mask[at - start] = 1;
+}
+
+static bool same_code(const struct elf_view *object, const struct elf_symbol *symbol,
+                      const struct elf_view *module, uint64_t address)
+{
+        const uint8_t *there = elf_view_at_address(module, address, symbol->size);
+        _cleanup_free_ uint8_t *mask = calloc(1, symbol->size);
+        struct elf_section section, table;
+        struct elf_relocation relocation;
+
+        if (!there || !mask || !elf_view_section(object, symbol->section, &section) ||
+            !section.data || !range_fits(symbol->value, symbol->size, section.size))
+                return false;
+        if (elf_view_relocations_of(object, symbol->section, &table))
+                for (size_t i = 0; i < elf_view_relocation_count(&table); i++)
+                        if (elf_view_relocation(object, &table, i, &relocation))
+                                mask_relocation(&relocation, symbol->value, mask, symbol->size);
+        for (uint64_t i = 0; i < symbol->size; i++)
+                if (!mask[i] && section.data[symbol->value + i] != there[i])
+                        return false;
+        return true;
+}
+
+static bool is_counted(const struct elf_symbol *symbol)
+{
+        return (symbol->type == STT_FUNC || symbol->type == STT_OBJECT) && symbol->size > 0 &&
+               symbol->section != SHN_UNDEF && symbol->section < SHN_LORESERVE;
+}
+
+/* A unit that may be in the module, by how well its object fits. */
+struct candidate {
+        const struct compile_unit *unit;
+        size_t n_symbols, n_fitting;
+};
+
+/* The functions and variables of a module, by name. */
+struct symbol_index {
+        struct elf_symbol *items;
+        size_t n_items;
+};
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(((const struct elf_symbol *)a)->name, ((const struct elf_symbol *)b)->name);
+}
+
+static int index_symbols(const struct elf_view *module, struct symbol_index *ret,
+                           struct error *err)
+{
+        struct elf_section table;
+        struct elf_symbol symbol, *item;
+
+        if (!elf_view_find_section_type(module, SHT_SYMTAB, &table))
+                return 0;
+        for (size_t i = 0; i < elf_view_symbol_count(&table); i++) {
+                if (!elf_view_symbol(module, &table, i, &symbol) || !is_counted(&symbol))
+                        continue;
+                item = ARRAY_PUSH(ret->items, ret->n_items);
+                if (!item)
+                        return error_no_memory(err);
+                *item = symbol;
+        }
+        if (ret->n_items > 0)
+                qsort(ret->items, ret->n_items, sizeof(ret->items[0]), by_name);
+        return 0;
+}
+
+/* Static functions of one name may be in several units, so each of that name is tried. */
+static bool module_has(const struct elf_view *module, const struct symbol_index *index,
+                       const struct elf_view *object, const struct elf_symbol *wanted)
+{
+        size_t low = 0, high = index->n_items;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(index->items[middle].name, wanted->name) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        for (; low < index->n_items && strcmp(index->items[low].name, wanted->name) == 0; low++)
+                if (index->items[low].size == wanted->size &&
+                    index->items[low].type == wanted->type &&
+                    (wanted->type == STT_OBJECT ||
+                     same_code(object, wanted, module, index->items[low].value)))
+                        return true;
+        return false;
+}
+
+/* How many symbols of a type the object has, and how many of them are in the module. */
+static void match_symbols(const struct elf_view *object, const struct elf_view *module,
+                          const struct symbol_index *index, uint8_t type,
+                          struct candidate *candidate)
+{
+        struct elf_section table;
+        struct elf_symbol symbol;
+
+        if (!elf_view_find_section_type(object, SHT_SYMTAB, &table))
+                return;
+        for (size_t i = 0; i < elf_view_symbol_count(&table); i++) {
+                if (!elf_view_symbol(object, &table, i, &symbol) || !is_counted(&symbol) ||
+                    symbol.type != type)
+                        continue;
+                candidate->n_symbols++;
+                candidate->n_fitting += module_has(module, index, object, &symbol);
+        }
+}
+
+/* By its functions; one that holds only data is known by its variables. */
+static void match_object(const struct elf_view *object, const struct elf_view *module,
+                         const struct symbol_index *index, struct candidate *candidate)
+{
+        match_symbols(object, module, index, STT_FUNC, candidate);
+        if (candidate->n_symbols == 0)
+                match_symbols(object, module, index, STT_OBJECT, candidate);
+}
+
+/* The source's place in the tree, or NULL if it is not below it. */
+static const char *in_tree(const struct rebuilt *rebuilt, const char *path)
+{
+        size_t length = strlen(rebuilt->tree);
+
+        return strncmp(path, rebuilt->tree, length) == 0 && path[length] == '/' ? path + length + 1
+                                                                               : NULL;
+}
+
+/* Looks at the object that the build left. An object that is gone belongs to no module. */
+static int judge_candidate(const struct rebuilt *rebuilt, const struct module_pair *module,
+                           const struct symbol_index *index, struct candidate *candidate,
+                           struct error *err)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_buffer_ struct buffer bytes = { 0 };
+        struct elf_view object;
+        int r;
+
+        if (!candidate->unit->object)
+                return 0;
+        path = path_format("%s%s", rebuilt->root, candidate->unit->object);
+        if (!path)
+                return error_no_memory(err);
+        if (!path_exists(path))
+                return 0;
+        r = file_read(path, MAX_OBJECT_BYTES, &bytes, err);
+        if (r < 0)
+                return r;
+        if (elf_view_open(bytes.data, bytes.size, path, &object, NULL) == 0)
+                match_object(&object, &module->rebuilt, index, candidate);
+        return 0;
+}
+
+/* A later command for the same object wrote over it. */
+static bool was_overwritten(const struct compile_log *log, const struct compile_unit *unit)
+{
+        for (const struct compile_unit *later = unit + 1; later < log->units + log->n_units;
+             later++)
+                if (later->object && unit->object && strcmp(later->object, unit->object) == 0)
+                        return true;
+        return false;
+}
+
+/* A job of a batch: a command of the log, made otherwise. */
+struct batch {
+        struct buffer script;  /* defines one shell function a job */
+        size_t n_jobs;
+};
+
+static bool batch_add(struct batch *batch, const struct compile_log *log,
+                      const struct compile_unit *unit, const struct words *argv,
+                      const char *output)
+{
+        const struct compile_command *command = &log->commands[unit->command];
+        struct buffer *script = &batch->script;
+        bool ok;
+
+        ok = buffer_printf(script, "cat >%zu.sh <<'END-OF-JOB'\ncd ", batch->n_jobs++) &&
+             shell_quote(script, command->directory) && buffer_printf(script, "\nexec env");
+        for (size_t i = 0; ok && i < command->n_environment; i++)
+                ok = buffer_printf(script, " ") && shell_quote(script, command->environment[i]);
+        for (size_t i = 0; ok && i < argv->n_items; i++)
+                ok = buffer_printf(script, " ") && shell_quote(script, argv->items[i]);
+        if (ok && output)
+                ok = buffer_printf(script, " >") && shell_quote(script, output);
+        return ok && buffer_printf(script, "\nEND-OF-JOB\n");
+}
+
+/* Runs the jobs in FIX_WORK/FOLDER; the outputs' names were given with the jobs. */
+static int batch_run(const struct store *store, const struct rebuilt *rebuilt,
+                     const struct batch *batch, const char *folder, bool fixed, const char *what,
+                     struct error *err)
+{
+        _cleanup_(root_command_done) struct root_command command = {
+                .bind_from = fixed ? FIX_TREE : NULL, .bind_to = fixed ? rebuilt->tree : NULL,
+        };
+        _cleanup_free_ char *script_inside = path_format(FIX_WORK "/%s.sh", folder);
+        _cleanup_free_ char *script_path = path_format("%s" FIX_WORK "/%s.sh", rebuilt->root,
+                                                       folder);
+        _cleanup_free_ char *run = path_format(
+                "mkdir -p " FIX_WORK "/%s\ncd " FIX_WORK "/%s\n. %s\n"
+                "ls | grep '[.]sh$' | sort -n | xargs -n 1 -P %ld sh -e\n",
+                folder, folder, script_inside ? script_inside : "",
+                sysconf(_SC_NPROCESSORS_ONLN));
+        int r;
+
+        if (!script_inside || !script_path || !run)
+                return error_no_memory(err);
+        r = file_write_atomic(script_path, batch->script.data, batch->script.size, 0644, err);
+        return r < 0 ? r : root_run_script(store, rebuilt->root, &command, run, what, err);
+}
+
+static bool reads_changed_file(const struct words *read, const struct rebuilt *rebuilt,
+                               const struct applied_fix *fix)
+{
+        for (size_t i = 0; i < read->n_items; i++) {
+                const char *name = in_tree(rebuilt, read->items[i]);
+
+                if (name && words_contain(&fix->changed, name))
+                        return true;
+        }
+        return false;
+}
+
+static int read_dependencies(const struct rebuilt *rebuilt, const struct compile_log *log,
+                             const struct applied_fix *fix, struct candidate *candidates, size_t n,
+                             bool *concerned, struct error *err)
+{
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *path = path_format("%s" FIX_WORK "/dependencies/%zu.d",
+                                                        rebuilt->root, i);
+                _cleanup_buffer_ struct buffer rule = { 0 };
+                _cleanup_words_ struct words read = { 0 };
+                int r = path ? file_read(path, MAX_RULE_BYTES, &rule, err) : error_no_memory(err);
+
+                if (r < 0)
+                        return r;
+                if (!compile_dependencies_parse((char *)rule.data,
+                                                log->commands[candidates[i].unit->command].directory,
+                                                &read))
+                        return error_no_memory(err);
+                concerned[i] = reads_changed_file(&read, rebuilt, fix);
+        }
+        return 0;
+}
+
+/* True if each changed file is the source of a unit: then no header has to be looked for. */
+static bool only_sources_changed(const struct rebuilt *rebuilt, const struct compile_log *log,
+                                 const struct applied_fix *fix)
+{
+        for (size_t i = 0; i < fix->changed.n_items; i++) {
+                bool found = false;
+
+                for (size_t k = 0; !found && k < log->n_units; k++) {
+                        const char *name = in_tree(rebuilt, log->units[k].source);
+
+                        found = name && strcmp(name, fix->changed.items[i]) == 0;
+                }
+                if (!found)
+                        return false;
+        }
+        return true;
+}
+
+static void keep_changed_sources(const struct rebuilt *rebuilt, const struct applied_fix *fix,
+                                 struct candidate *candidates, size_t *n)
+{
+        size_t kept = 0;
+
+        for (size_t i = 0; i < *n; i++)
+                if (words_contain(&fix->changed, in_tree(rebuilt, candidates[i].unit->source)))
+                        candidates[kept++] = candidates[i];
+        *n = kept;
+}
+
+/* Asks the compiler which files each candidate reads, and keeps those that read a changed one. */
+static int keep_readers(const struct store *store, const struct rebuilt *rebuilt,
+                          const struct compile_log *log, const struct applied_fix *fix,
+                          struct candidate *candidates, size_t *n, struct error *err)
+{
+        struct batch batch = { 0 };
+        _cleanup_free_ bool *concerned = calloc(*n ? *n : 1, sizeof(bool));
+        size_t kept = 0;
+        bool ok = concerned;
+        int r = 0;
+
+        for (size_t i = 0; ok && i < *n; i++) {
+                _cleanup_free_ char *output = path_format(FIX_WORK "/dependencies/%zu.d", i);
+                _cleanup_words_ struct words argv = { 0 };
+
+                ok = output &&
+                     compile_unit_command(log, candidates[i].unit, COMPILE_DEPENDENCIES, NULL,
+                                          &argv) &&
+                     batch_add(&batch, log, candidates[i].unit, &argv, output);
+        }
+        if (!ok)
+                r = error_no_memory(err);
+        else if (*n > 0)
+                r = batch_run(store, rebuilt, &batch, "dependencies", true,
+                              "asking the compiler which files it reads", err);
+        buffer_done(&batch.script);
+        if (r == 0)
+                r = read_dependencies(rebuilt, log, fix, candidates, *n, concerned, err);
+        for (size_t i = 0; r == 0 && i < *n; i++)
+                if (concerned[i])
+                        candidates[kept++] = candidates[i];
+        *n = kept;
+        return r;
+}
+
+/* Every unit whose object is in the module, the best one where a source was compiled twice. */
+static int list_candidates(const struct rebuilt *rebuilt, const struct compile_log *log,
+                           const struct module_pair *module, const struct symbol_index *index,
+                           struct candidate **ret, size_t *ret_n, struct error *err)
+{
+        for (size_t i = 0; i < log->n_units; i++) {
+                struct candidate candidate = { .unit = &log->units[i] }, *same = NULL, *place;
+                int r;
+
+                if (!in_tree(rebuilt, candidate.unit->source) ||
+                    was_overwritten(log, candidate.unit))
+                        continue;
+                r = judge_candidate(rebuilt, module, index, &candidate, err);
+                if (r < 0)
+                        return r;
+                if (2 * candidate.n_fitting <= candidate.n_symbols)
+                        continue; /* not in this module */
+                for (size_t k = 0; k < *ret_n; k++)
+                        if (strcmp((*ret)[k].unit->source, candidate.unit->source) == 0)
+                                same = &(*ret)[k];
+                if (same && same->n_fitting >= candidate.n_fitting)
+                        continue;
+                place = same ? same : ARRAY_PUSH(*ret, *ret_n);
+                if (!place)
+                        return error_no_memory(err);
+                *place = candidate;
+        }
+        return 0;
+}
+
+static int add_unit(const struct rebuilt *rebuilt, const struct compile_unit *unit,
+                    struct unit_list *list, struct error *err)
+{
+        struct unit_objects *item = ARRAY_PUSH(list->items, list->n_items);
+
+        if (!item)
+                return error_no_memory(err);
+        item->unit = unit;
+        item->name = strdup(in_tree(rebuilt, unit->source));
+        item->built = path_format("%s%s", rebuilt->root, unit->object);
+        return item->name && item->built ? 0 : error_no_memory(err);
+}
+
+int units_find(const struct store *store, const struct rebuilt *rebuilt,
+               const struct compile_log *log, const struct applied_fix *fix,
+               const struct module_pair *module, struct unit_list *ret, struct error *err)
+{
+        _cleanup_(unit_list_done) struct unit_list list = { 0 };
+        _cleanup_free_ struct candidate *candidates = NULL;
+        struct symbol_index index = { 0 };
+        size_t n = 0;
+        int r = index_symbols(&module->rebuilt, &index, err);
+
+        if (r == 0)
+                r = list_candidates(rebuilt, log, module, &index, &candidates, &n, err);
+        free(index.items);
+        if (r == 0 && only_sources_changed(rebuilt, log, fix))
+                keep_changed_sources(rebuilt, fix, candidates, &n);
+        else if (r == 0)
+                r = keep_readers(store, rebuilt, log, fix, candidates, &n, err);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                if (candidates[i].unit->link_time)
+                        return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
+                                         "%s is compiled with -flto, so that its functions exist "
+                                         "only after linking",
+                                         candidates[i].unit->source);
+                r = add_unit(rebuilt, candidates[i].unit, &list, err);
+        }
+        if (r < 0)
+                return r;
+        *ret = list;
+        list = (struct unit_list){ 0 };
+        return 0;
+}
+
+static int compile_round(const struct store *store, const struct rebuilt *rebuilt,
+                         const struct compile_log *log, struct unit_list *list, bool fixed,
+                         const char *folder, const char *what, struct error *err)
+{
+        struct batch batch = { 0 };
+        bool ok = true;
+        int r;
+
+        for (size_t i = 0; ok && i < list->n_items; i++) {
+                _cleanup_free_ char *output = path_format(FIX_WORK "/%s/%zu.o", folder, i);
+                _cleanup_words_ struct words argv = { 0 };
+                char **place = fixed ? &list->items[i].fixed : &list->items[i].original;
+
+                free(*place);
+                *place = output ? path_format("%s%s", rebuilt->root, output) : NULL;
+                ok = *place &&
+                     compile_unit_command(log, list->items[i].unit, COMPILE_SECTIONS, output,
+                                          &argv) &&
+                     batch_add(&batch, log, list->items[i].unit, &argv, NULL);
+        }
+        r = ok ? batch_run(store, rebuilt, &batch, folder, fixed, what, err) : error_no_memory(err);
+        buffer_done(&batch.script);
+        return r;
+}
+
+int units_compile(const struct store *store, const struct rebuilt *rebuilt,
+                  const struct compile_log *log, struct unit_list *list, struct error *err)
+{
+        int r = compile_round(store, rebuilt, log, list, false, "original",
+                              "compiling the original", err);
+
+        if (r == 0)
+                r = compile_round(store, rebuilt, log, list, true, "fixed-objects",
+                                  "compiling the fixed source", err);
+        return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * Which translation units of a module the fix concerns, and their objects: compiled from the original
+ * and from the fixed source with the logged commands, one section for each function.
+ */
+#include "build/compile-log.h"
+#include "build/fix.h"
+#include "build/modules.h"
+
+struct unit_objects {
+        const struct compile_unit *unit; /* of the compile log */
+        char *name;                      /* the source file, relative to the tree */
+        char *built;                     /* the object as the build left it, on the host */
+        char *original, *fixed;          /* the objects compiled now, on the host */
+};
+
+struct unit_list {
+        struct unit_objects *items;
+        size_t n_items;
+};
+void unit_list_done(struct unit_list *list);
+
+/* The commands noted while the original was built. */
+int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struct error *err);
+
+/*
+ * The units that read a changed file and whose object is in the module: of several objects made
+ * from one source (libtool compiles twice, with and without -fPIC) the one whose functions are the
+ * module's. May be empty: the fix does not concern this module.
+ */
+int units_find(const struct store *store, const struct rebuilt *rebuilt,
+               const struct compile_log *log, const struct applied_fix *fix,
+               const struct module_pair *module, struct unit_list *ret, struct error *err);
+
+/* Compiles them; unit_objects.original and .fixed are then set. */
+int units_compile(const struct store *store, const struct rebuilt *rebuilt,
+                  const struct compile_log *log, struct unit_list *list, struct error *err);
