@@ -81,12 +81,9 @@ int verb_synopsis(const struct options *options, struct output *output, struct e
         const struct verb *verb = NULL;
 
         if (options->arguments.n_items == 0) {
-                for (size_t i = 0; i < n_verbs; i++) {
-                        if (verbs[i].hidden)
-                                continue;
-                        print_man_verb(output, &verbs[i]);
-                        output_text(output, ".br\n");
-                }
+                for (size_t i = 0; i < n_verbs; i++)
+                        if (!verbs[i].hidden)
+                                print_man_verb(output, &verbs[i]);
                 output_text(output, "\\fBsuture\\fR [\\fIVERB\\fR] \\fB\\-\\-help\\fR\n");
                 return EXIT_CODE_OK;
         }
