@@ -238,9 +238,14 @@ static int check_seccomp(struct target *target, struct tracee *tracee,
 static int call_on_stopped(struct target *target, struct tracee *tracee, struct call_list *list,
                            struct error *err)
 {
-        struct user_regs_struct original = tracee->regs;
-        int r;
+        struct user_regs_struct original;
+        int r = 0;
 
+        if (arch_regs_restart_quietly(&tracee->regs))
+                r = tracee_set_regs(tracee, &tracee->regs, err);
+        if (r != 0)
+                return r < 0 ? r : THREAD_UNFIT;
+        original = tracee->regs;
         if (tracee->signal || tracee_did_exec(tracee))
                 return THREAD_UNFIT;
         r = check_seccomp(target, tracee, list, err);

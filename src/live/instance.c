@@ -17,14 +17,26 @@
 /* --- Opening ----------------------------------------------------------------------------- */
 
 /* Unmaps what a killed run mapped and never wrote to. */
-static int remove_orphan(struct target *target, const struct region *region, struct error *err)
+static int remove_orphans(struct target *target, struct error *err)
 {
-        uint64_t start = region->start, size = region->end - region->start;
-        int r;
+        size_t i = 0;
 
-        log_debug("pid %d: unmapping %#lx, left over by a run that was killed", target->pid, start);
-        r = mapping_remove(target, start, size, err);
-        return r ? r : target_read_maps(target, err);
+        while (i < target->maps.n_items) {
+                const struct region *region = &target->maps.items[i++];
+                int r;
+
+                if (!record_is_orphan(target, region))
+                        continue;
+                log_debug("pid %d: unmapping %#lx, left by a run that was killed", target->pid,
+                          region->start);
+                r = mapping_remove(target, region->start, region->end - region->start, err);
+                if (r == 0)
+                        r = target_read_maps(target, err);
+                if (r != 0)
+                        return r;
+                i = 0;
+        }
+        return 0;
 }
 
 static int find_record(struct instance *instance, struct error *err)
@@ -41,13 +53,6 @@ static int find_record(struct instance *instance, struct error *err)
                 if (!record_may_be_at(region))
                         continue;
                 r = record_read(&memory, region->start, &record, problem, sizeof(problem));
-                if (r == RECORD_NONE && record_is_orphan(target, region)) {
-                        r = remove_orphan(target, region, err);
-                        if (r != 0)
-                                return r;
-                        i = 0; /* the maps are new */
-                        continue;
-                }
                 if (r < 0 || r == RECORD_NONE)
                         continue;
                 if (record.header.module_address != instance->module_address) {
@@ -79,7 +84,9 @@ int instance_open(struct target *target, uint64_t module_address, struct instanc
         r = resolver_new(target, module_address, &instance->resolver, err);
         if (r != 0)
                 return r;
-        r = find_record(instance, err);
+        r = remove_orphans(target, err);
+        if (r == 0)
+                r = find_record(instance, err);
         if (r != 0)
                 return r;
         if (instance->record.exists)
@@ -250,7 +257,8 @@ static int clean_levels(struct instance *instance, struct error *err)
                         return r;
                 if (level->role == RECORD_ROLE_RETAINED)
                         continue;
-                if (hook_ran && (level->flags & RECORD_LEVEL_PINNED)) {
+                if ((hook_ran || level->applied_at) &&
+                    record_role_after(level) == RECORD_ROLE_RETAINED) {
                         /* its code has run, if only as a hook, and may have left pointers */
                         level->role = RECORD_ROLE_RETAINED;
                         r = record_commit(instance->target, &instance->record, err);

@@ -227,6 +227,9 @@ static int wait_thread(struct target *target, size_t i, uint64_t deadline_ns, st
                 return r;
         if (tracee_did_exec(&target->tracees[i]))
                 return TARGET_GONE;
+        /* at once: were suture killed while it is stopped, the thread would see EINTR */
+        if (arch_regs_restart_quietly(&target->tracees[i].regs))
+                (void)tracee_set_regs(&target->tracees[i], &target->tracees[i].regs, NULL);
         child = tracee_new_child(&target->tracees[i]);
         return child ? take_child(target, child, err) : 0;
 }
@@ -284,8 +287,6 @@ void target_resume(struct target *target)
         for (size_t i = 0; i < target->n_tracees; i++) {
                 struct tracee *tracee = &target->tracees[i], *slot;
 
-                if (tracee->state == TRACEE_STOPPED && arch_regs_restart_quietly(&tracee->regs))
-                        (void)tracee_set_regs(tracee, &tracee->regs, NULL);
                 if (tracee_release(tracee))
                         continue;
                 slot = target_add_straggler(target);
