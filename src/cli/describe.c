@@ -192,6 +192,28 @@ void describe_instance_patch(const struct live_instance *instance, char ret[stat
                 snprintf(ret, PATCH_NAME_SIZE, "-");
 }
 
+static void add_mapping(json_t *memory, const char *what, uint64_t address, uint64_t size_bytes)
+{
+        char text[32];
+
+        if (size_bytes == 0)
+                return;
+        snprintf(text, sizeof(text), "0x%" PRIx64, address);
+        json_array_append_new(memory, json_pack("{s:s, s:s, s:I}", "what", what, "address", text,
+                                                "size_bytes", (json_int_t)size_bytes));
+}
+
+/* What the record accounts for in the process's address space. */
+static json_t *memory_json(const struct live_instance *instance)
+{
+        json_t *memory = json_array();
+
+        add_mapping(memory, "switch", instance->switch_address, instance->switch_size);
+        add_mapping(memory, "code", instance->code_address, instance->code_size);
+        add_mapping(memory, "data", instance->data_address, instance->data_size);
+        return memory;
+}
+
 json_t *describe_instance_json(const struct live_instance *instance)
 {
         char build_id[BUILD_ID_HEX_SIZE], digest[SHA256_HEX_SIZE], address[32];
@@ -199,15 +221,15 @@ json_t *describe_instance_json(const struct live_instance *instance)
         build_id_format(&instance->build_id, build_id);
         sha256_format(&instance->digest, digest);
         snprintf(address, sizeof(address), "0x%" PRIx64, instance->module_address);
-        return json_pack("{s:o, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:o, s:I, s:o}", "module",
+        return json_pack("{s:o, s:s, s:s, s:o, s:I, s:s, s:s, s:s, s:o, s:I, s:o, s:o}", "module",
                          output_json_text(instance->module), "build_id", build_id,
                          "module_address", address, "id", text_or_null(instance->patch_id), "level",
                          (json_int_t)instance->level, "digest", digest, "state",
                          describe_state(instance->state), "verdict",
                          describe_verdict(instance->state), "applied_at",
                          output_json_time(instance->applied_at), "n_functions",
-                         (json_int_t)instance->n_functions, "problem",
-                         text_or_null(instance->problem));
+                         (json_int_t)instance->n_functions, "memory", memory_json(instance),
+                         "problem", text_or_null(instance->problem));
 }
 
 void describe_shell_word(const char *word, struct buffer *ret)
