@@ -12,6 +12,9 @@
 #include <string.h>
 #include "base/array.h"
 
+/* Programs with a fixed place are linked to 4 MiB by default; libraries and PIE to 0. */
+enum { LOWEST_FIXED_PLACE = 0x10000 };
+
 struct code_function {
         const char *name;
         uint64_t address, size;
@@ -167,42 +170,57 @@ static bool leads_out(uint64_t target, uint64_t start, size_t size)
         return target < start || target >= start + size;
 }
 
-/* What in an instruction names a place outside of the function; both places must be in the module. */
+/* Where code and data of the module lie, and the function in question. */
+struct bounds {
+        uint64_t module_start, module_end;
+        uint64_t function;
+        size_t size;
+};
+
+/* What in an instruction names a place outside of the function. */
 struct masks {
         bool displacement, immediate;
 };
 
+/*
+ * The place that an operand names. Only a module with a fixed place (a program that is not
+ * position-independent) names places by their number; in others a number is a number.
+ */
+static bool operand_place(const ZydisDecodedInstruction *instruction,
+                          const ZydisDecodedOperand *operand, uint64_t address, bool fixed_place,
+                          uint64_t *ret)
+{
+        bool relative = operand->type == ZYDIS_OPERAND_TYPE_MEMORY
+                                ? operand->mem.base == ZYDIS_REGISTER_RIP
+                                : operand->imm.is_relative;
+
+        if (relative)
+                return ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(instruction, operand, address, ret));
+        *ret = operand->type == ZYDIS_OPERAND_TYPE_MEMORY ? (uint64_t)operand->mem.disp.value
+                                                          : operand->imm.value.u;
+        return fixed_place;
+}
+
 static struct masks find_masks(const ZydisDecodedInstruction *instruction,
                                const ZydisDecodedOperand *operands, uint64_t address,
-                               uint64_t function, size_t size, uint64_t module_start,
-                               uint64_t module_end)
+                               const struct bounds *bounds)
 {
+        bool fixed_place = bounds->module_start >= LOWEST_FIXED_PLACE;
         struct masks masks = { 0 };
+        uint64_t place;
 
         for (size_t i = 0; i < instruction->operand_count; i++) {
-                const ZydisDecodedOperand *operand = &operands[i];
-                ZyanU64 target;
-                bool out;
+                bool memory = operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY;
 
-                if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-                        if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(instruction, operand, address,
-                                                                   &target)))
-                                target = (uint64_t)operand->mem.disp.value; /* base + table */
-                } else if (operand->type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+                if ((!memory && operands[i].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) ||
+                    !operand_place(instruction, &operands[i], address, fixed_place, &place) ||
+                    !leads_out(place, bounds->function, bounds->size) ||
+                    place < bounds->module_start || place >= bounds->module_end)
                         continue;
-                } else if (operand->imm.is_relative) {
-                        if (!ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(instruction, operand, address,
-                                                                   &target)))
-                                continue;
-                } else {
-                        target = operand->imm.value.u;
-                }
-                out = leads_out(target, function, size) && target >= module_start &&
-                      target < module_end;
-                if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY)
-                        masks.displacement |= out && instruction->raw.disp.size == 32;
+                if (memory)
+                        masks.displacement |= instruction->raw.disp.size == 32;
                 else
-                        masks.immediate |= out && instruction->raw.imm[0].size >= 32;
+                        masks.immediate |= instruction->raw.imm[0].size >= 32;
         }
         return masks;
 }
@@ -218,8 +236,7 @@ struct function_code {
 };
 
 static bool same_instruction(const ZydisDecoder *decoder, const struct function_code code[2],
-                             size_t offset, size_t size, uint64_t module_start,
-                             uint64_t module_end, size_t *ret_length)
+                             size_t offset, struct bounds bounds, size_t *ret_length)
 {
         ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
         ZydisDecodedInstruction instruction[2];
@@ -228,10 +245,11 @@ static bool same_instruction(const ZydisDecoder *decoder, const struct function_
 
         for (size_t i = 0; i < 2; i++) {
                 if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, code[i].bytes + offset,
-                                                         size - offset, &instruction[i], operands)))
+                                                         bounds.size - offset, &instruction[i],
+                                                         operands)))
                         return false;
-                masks[i] = find_masks(&instruction[i], operands, code[i].address + offset,
-                                      code[i].address, size, module_start, module_end);
+                bounds.function = code[i].address;
+                masks[i] = find_masks(&instruction[i], operands, code[i].address + offset, &bounds);
                 memcpy(bytes[i], code[i].bytes + offset, instruction[i].length);
         }
         if (instruction[0].length != instruction[1].length)
@@ -252,6 +270,7 @@ bool prove_function_equal(const uint8_t *a, const uint8_t *b, size_t size, uint6
                           uint64_t address_b, uint64_t module_start, uint64_t module_end)
 {
         const struct function_code code[2] = { { a, address_a }, { b, address_b } };
+        const struct bounds bounds = { module_start, module_end, address_a, size };
         ZydisDecoder decoder;
         size_t offset = 0, length = 0;
 
@@ -261,8 +280,7 @@ bool prove_function_equal(const uint8_t *a, const uint8_t *b, size_t size, uint6
                                            ZYDIS_STACK_WIDTH_64)))
                 return false;
         while (offset < size) {
-                if (!same_instruction(&decoder, code, offset, size, module_start, module_end,
-                                      &length))
+                if (!same_instruction(&decoder, code, offset, bounds, &length))
                         return false;
                 offset += length;
         }

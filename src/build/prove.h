@@ -22,9 +22,9 @@ int prove_equal(const struct elf_view *shipped, const struct elf_view *rebuilt,
 void build_proof_done(struct build_proof *proof);
 
 /*
- * True if two functions have the same instructions: equal bytes, but for displacements and
- * immediate values that lead out of the function to the module's own memory
- * (`module_size`, from address 0 or where the module is linked to: `module_start`).
+ * True if two functions have the same instructions: equal bytes, but for the distance or address
+ * of something outside of the function and inside of the module, which is linked to
+ * [module_start, module_end). Addresses as numbers count only where the module has a fixed place.
  */
 bool prove_function_equal(const uint8_t *a, const uint8_t *b, size_t size, uint64_t address_a,
                           uint64_t address_b, uint64_t module_start, uint64_t module_end);
