@@ -13,13 +13,9 @@
 
 #include "elf/image-window.h"
 
-#define MAX_CHAIN 65536u
+#define MAX_CHAIN 4096u
 #define MAX_VERSIONS 4096u      /* in one module; libc.so.6 has some 50 */
 #define MAX_NAME 4096u
-#define MAX_IMPORTS (UINT32_C(1) << 20)
-#define STRINGS_CAPACITY (256u << 10)
-#define SYMBOLS_CAPACITY (64u << 10)
-#define RELOCATIONS_CAPACITY (64u << 10)
 #define VERSION_INDEX 0x7fffu   /* the rest of a DT_VERSYM entry is VERSYM_HIDDEN */
 #define VERSION_HIDDEN 0x8000u
 
@@ -61,24 +57,6 @@ static void lookup_done(struct lookup *lookup)
         image_window_done(&lookup->definitions);
 }
 
-/* A little number at `address` + index * size of a table. */
-static int table_get(struct image_window *window, uint64_t table, uint64_t index, size_t size,
-                     void *ret)
-{
-        const uint8_t *bytes;
-        uint64_t offset, address;
-        int r;
-
-        if (table == 0 || __builtin_mul_overflow(index, size, &offset) ||
-            __builtin_add_overflow(table, offset, &address))
-                return -EBADMSG;
-        r = image_window_get(window, address, size, &bytes);
-        if (r < 0)
-                return r;
-        memcpy(ret, bytes, size);
-        return 0;
-}
-
 /* 1 if the string at `offset` of the string table is `text`, 0 if not. */
 static int string_equals(struct lookup *lookup, uint64_t offset, const char *text, size_t size)
 {
@@ -103,14 +81,14 @@ static int definition_is(struct lookup *lookup, uint16_t index, bool *ret_known)
         for (uint64_t i = 0; address != 0 && i < n; i++) {
                 Elf64_Verdef definition;
                 Elf64_Verdaux names;
-                int r = table_get(&lookup->definitions, address, 0, sizeof(definition),
+                int r = image_window_copy(&lookup->definitions, address, 0, sizeof(definition),
                                   &definition);
 
                 if (r < 0)
                         return r;
                 if ((definition.vd_ndx & VERSION_INDEX) == index &&
                     !(definition.vd_flags & VER_FLG_BASE)) {
-                        r = table_get(&lookup->definitions, address + definition.vd_aux, 0,
+                        r = image_window_copy(&lookup->definitions, address + definition.vd_aux, 0,
                                       sizeof(names), &names);
                         if (r < 0)
                                 return r;
@@ -132,13 +110,13 @@ static int need_is(struct lookup *lookup, uint16_t index, bool *ret_known)
         for (uint64_t i = 0; file != 0 && i < n; i++) {
                 Elf64_Verneed need;
                 Elf64_Vernaux name;
-                int r = table_get(&lookup->needs, file, 0, sizeof(need), &need);
+                int r = image_window_copy(&lookup->needs, file, 0, sizeof(need), &need);
 
                 if (r < 0)
                         return r;
                 address = need.vn_aux ? file + need.vn_aux : 0;
                 for (uint16_t j = 0; address != 0 && j < need.vn_cnt && left > 0; j++, left--) {
-                        r = table_get(&lookup->needs, address, 0, sizeof(name), &name);
+                        r = image_window_copy(&lookup->needs, address, 0, sizeof(name), &name);
                         if (r < 0)
                                 return r;
                         if ((name.vna_other & VERSION_INDEX) == index) {
@@ -205,7 +183,7 @@ static int check_match(struct lookup *lookup, uint64_t index, struct elf_image_s
         Elf64_Sym symbol;
         int r;
 
-        r = table_get(&lookup->symbols, image->symbols, index, sizeof(symbol), &symbol);
+        r = image_window_copy(&lookup->symbols, image->symbols, index, sizeof(symbol), &symbol);
         if (r < 0)
                 return r;
         if (!symbol_counts(&symbol))
@@ -214,7 +192,8 @@ static int check_match(struct lookup *lookup, uint64_t index, struct elf_image_s
         if (r <= 0)
                 return r;
         if (image->versions != 0) {
-                r = table_get(&lookup->versions, image->versions, index, sizeof(version), &version);
+                r = image_window_copy(&lookup->versions, image->versions, index, sizeof(version),
+                                      &version);
                 if (r < 0)
                         return r;
         }
@@ -262,7 +241,7 @@ struct gnu_hash {
 
 static int gnu_read(struct lookup *lookup, struct gnu_hash *ret)
 {
-        int r = table_get(&lookup->chain, lookup->image->gnu_hash, 0, sizeof(*ret), ret);
+        int r = image_window_copy(&lookup->chain, lookup->image->gnu_hash, 0, sizeof(*ret), ret);
 
         if (r < 0)
                 return r;
@@ -283,20 +262,20 @@ static int lookup_gnu(struct lookup *lookup, struct elf_image_symbol *ret)
                 return r;
         if (table.n_buckets == 0)
                 return 0;
-        r = table_get(&lookup->chain, bloom, (hash / 64) & (table.n_bloom - 1), 8, &word);
+        r = image_window_copy(&lookup->chain, bloom, (hash / 64) & (table.n_bloom - 1), 8, &word);
         if (r < 0)
                 return r;
         if (!(word >> (hash % 64) & 1) || !(word >> ((hash >> table.bloom_shift) % 64) & 1))
                 return 0;
         buckets = bloom + UINT64_C(8) * table.n_bloom;
         chains = buckets + UINT64_C(4) * table.n_buckets;
-        r = table_get(&lookup->chain, buckets, hash % table.n_buckets, 4, &index);
+        r = image_window_copy(&lookup->chain, buckets, hash % table.n_buckets, 4, &index);
         if (r < 0 || index == 0)
                 return r;
         if (index < table.first_symbol)
                 return -EBADMSG;
         for (uint32_t step = 0; step < MAX_CHAIN && index + step >= index; step++) {
-                r = table_get(&lookup->chain, chains, index + step - table.first_symbol, 4,
+                r = image_window_copy(&lookup->chain, chains, index + step - table.first_symbol, 4,
                               &chained);
                 if (r < 0)
                         return r;
@@ -317,12 +296,13 @@ static int lookup_sysv(struct lookup *lookup, struct elf_image_symbol *ret)
         uint32_t counts[2], index; /* nbucket, nchain */
         int r;
 
-        r = table_get(&lookup->chain, table, 0, sizeof(counts), counts);
+        r = image_window_copy(&lookup->chain, table, 0, sizeof(counts), counts);
         if (r < 0)
                 return r;
         if (counts[0] == 0)
                 return 0;
-        r = table_get(&lookup->chain, table, 2 + hash_sysv(lookup->name) % counts[0], 4, &index);
+        r = image_window_copy(&lookup->chain, table, 2 + hash_sysv(lookup->name) % counts[0], 4,
+                              &index);
         if (r < 0)
                 return r;
         for (uint32_t step = 0; index != STN_UNDEF; step++) {
@@ -331,7 +311,8 @@ static int lookup_sysv(struct lookup *lookup, struct elf_image_symbol *ret)
                 r = check_match(lookup, index, ret);
                 if (r != 0)
                         return r;
-                r = table_get(&lookup->chain, table, UINT64_C(2) + counts[0] + index, 4, &index);
+                r = image_window_copy(&lookup->chain, table, UINT64_C(2) + counts[0] + index, 4,
+                                      &index);
                 if (r < 0)
                         return r;
         }
@@ -359,166 +340,4 @@ int elf_image_lookup(const struct elf_memory *memory, const struct elf_image *im
                 return 1;
         *ret = lookup.fallback;
         return 0;
-}
-
-/* What a walk over relocations needs. */
-struct slot_walk {
-        const struct elf_image *image;
-        struct image_window relocations, symbols, strings;
-        bool (*each)(void *context, const char *name, enum elf_slot_kind kind,
-                     uint64_t slot_address);
-        void *context;
-};
-
-static void slot_walk_done(struct slot_walk *walk)
-{
-        image_window_done(&walk->relocations);
-        image_window_done(&walk->symbols);
-        image_window_done(&walk->strings);
-}
-
-static int visit_relocation(struct slot_walk *walk, const Elf64_Rela *relocation)
-{
-        uint32_t type = ELF64_R_TYPE(relocation->r_info);
-        const struct elf_image *image = walk->image;
-        const char *name;
-        Elf64_Sym symbol;
-        int r;
-
-        if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT) ||
-            ELF64_R_SYM(relocation->r_info) == STN_UNDEF)
-                return 0;
-        r = table_get(&walk->symbols, image->symbols, ELF64_R_SYM(relocation->r_info),
-                      sizeof(symbol), &symbol);
-        if (r < 0)
-                return r;
-        r = image_window_string(&walk->strings, image->strings + symbol.st_name,
-                                image->strings + image->strings_size, &name);
-        if (r < 0)
-                return r;
-        if (name[0] == '\0')
-                return 0;
-        return walk->each(walk->context, name,
-                          type == R_X86_64_JUMP_SLOT ? ELF_SLOT_JUMP : ELF_SLOT_DATA,
-                          image->bias + relocation->r_offset);
-}
-
-static int walk_table(struct slot_walk *walk, uint64_t table, uint64_t size)
-{
-        for (uint64_t i = 0; i < size / sizeof(Elf64_Rela); i++) {
-                Elf64_Rela relocation;
-                int r = table_get(&walk->relocations, table, i, sizeof(relocation), &relocation);
-
-                if (r < 0)
-                        return r;
-                r = visit_relocation(walk, &relocation);
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-int elf_image_each_slot(const struct elf_memory *memory, const struct elf_image *image,
-                        bool (*each)(void *context, const char *name, enum elf_slot_kind kind,
-                                     uint64_t slot_address),
-                        void *context)
-{
-        _cleanup_(slot_walk_done) struct slot_walk walk = {
-                .image = image, .each = each, .context = context
-        };
-        int r;
-
-        if (image->symbols == 0 || image->strings == 0)
-                return 0;
-        image_window_init(&walk.relocations, memory, image, image->jump_relocations,
-                          RELOCATIONS_CAPACITY);
-        image_window_init(&walk.symbols, memory, image, image->symbols, SYMBOLS_CAPACITY);
-        image_window_init(&walk.strings, memory, image, image->strings,
-                          MIN(image->strings_size, STRINGS_CAPACITY));
-        r = walk_table(&walk, image->jump_relocations, image->jump_relocations_size);
-        if (r != 0)
-                return r;
-        /* Some linkers let DT_RELA span DT_JMPREL; what it shares was visited already. */
-        walk.relocations.base = image->relocations;
-        if (image->jump_relocations >= image->relocations &&
-            image->jump_relocations - image->relocations < image->relocations_size)
-                return walk_table(&walk, image->relocations,
-                                  image->jump_relocations - image->relocations);
-        return walk_table(&walk, image->relocations, image->relocations_size);
-}
-
-/*
- * How many symbols from the first hold all that are only needed: GNU hash tables leave out just
- * those, in front; the SysV table has one chain entry a symbol.
- */
-static int count_imports(struct image_window *window, const struct elf_image *image,
-                         uint32_t *ret)
-{
-        int r = 0;
-
-        *ret = 0;
-        if (image->gnu_hash)
-                r = table_get(window, image->gnu_hash, 1, 4, ret);
-        else if (image->sysv_hash)
-                r = table_get(window, image->sysv_hash, 1, 4, ret);
-        if (r < 0)
-                return r;
-        return *ret > MAX_IMPORTS ? -EBADMSG : 0;
-}
-
-static bool listed(const char *name, const char *const names[])
-{
-        for (; *names; names++)
-                if (strcmp(name, *names) == 0)
-                        return true;
-        return false;
-}
-
-/* Of a program that is not PIE, a needed function whose address is taken is in the table too. */
-static int imports_with_address(const struct elf_memory *memory, const struct elf_image *image,
-                                const char *const names[])
-{
-        for (; image->type == ET_EXEC && *names; names++) {
-                struct elf_image_symbol symbol;
-                int r = elf_image_lookup(memory, image, *names, NULL, &symbol);
-
-                if (r < 0)
-                        return r;
-                if (r == 0 && symbol.section == SHN_UNDEF)
-                        return 1;
-        }
-        return 0;
-}
-
-int elf_image_imports_any(const struct elf_memory *memory, const struct elf_image *image,
-                          const char *const names[])
-{
-        _cleanup_(slot_walk_done) struct slot_walk walk = { .image = image };
-        uint32_t n = 0;
-        int r;
-
-        if (image->symbols == 0 || image->strings == 0)
-                return 0;
-        image_window_init(&walk.relocations, memory, image, 0, MAX_NAME);
-        image_window_init(&walk.symbols, memory, image, image->symbols, SYMBOLS_CAPACITY);
-        image_window_init(&walk.strings, memory, image, image->strings,
-                          MIN(image->strings_size, STRINGS_CAPACITY));
-        r = count_imports(&walk.relocations, image, &n);
-        for (uint32_t i = 1; r == 0 && i < n; i++) {
-                const char *name;
-                Elf64_Sym symbol;
-
-                r = table_get(&walk.symbols, image->symbols, i, sizeof(symbol), &symbol);
-                if (r < 0)
-                        return r;
-                if (symbol.st_shndx != SHN_UNDEF || symbol.st_name == 0)
-                        continue;
-                r = image_window_string(&walk.strings, image->strings + symbol.st_name,
-                                        image->strings + image->strings_size, &name);
-                if (r == 0 && listed(name, names))
-                        return 1;
-        }
-        if (r < 0)
-                return r;
-        return imports_with_address(memory, image, names);
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define MIN_CAPACITY 64
+#define MAX_FETCHES 65536u
+#define MAX_BYTES (UINT64_C(4) << 30)
 
 void image_window_init(struct image_window *window, const struct elf_memory *memory,
                        const struct elf_image *image, uint64_t base, size_t capacity)
@@ -19,6 +21,8 @@ void image_window_init(struct image_window *window, const struct elf_memory *mem
                 .image = image,
                 .base = base,
                 .capacity = MAX(capacity, (size_t)MIN_CAPACITY),
+                .bytes_left = MAX_BYTES,
+                .fetches_left = MAX_FETCHES,
         };
 }
 
@@ -52,6 +56,10 @@ static int window_fetch(struct image_window *window, uint64_t start, size_t size
 {
         int r;
 
+        if (window->fetches_left == 0 || size > window->bytes_left)
+                return -EBADMSG;
+        window->fetches_left--;
+        window->bytes_left -= size;
         if (!window->data)
                 window->data = malloc(window->capacity);
         if (!window->data)
@@ -87,6 +95,23 @@ int image_window_get(struct image_window *window, uint64_t address, size_t size,
                         return r;
         }
         *ret = window->data + (address - window->start);
+        return 0;
+}
+
+int image_window_copy(struct image_window *window, uint64_t table, uint64_t index, size_t size,
+                      void *ret)
+{
+        const uint8_t *bytes;
+        uint64_t offset, address;
+        int r;
+
+        if (table == 0 || __builtin_mul_overflow(index, size, &offset) ||
+            __builtin_add_overflow(table, offset, &address))
+                return -EBADMSG;
+        r = image_window_get(window, address, size, &bytes);
+        if (r < 0)
+                return r;
+        memcpy(ret, bytes, size);
         return 0;
 }
 

@@ -18,6 +18,8 @@ struct image_window {
         uint8_t *data;      /* what was read last: `size` bytes from `start` */
         uint64_t start;
         size_t size;
+        uint64_t bytes_left;            /* that may still be read: tables of a hostile process */
+        unsigned int fetches_left;      /* can be endless, or make each step a miss */
 };
 
 /* Nothing is allocated before the first use. `capacity` is rounded up to at least 64 bytes. */
@@ -28,10 +30,14 @@ void image_window_done(struct image_window *window);
 
 /*
  * The bytes [address, address + size), valid until the next call. 0; -EBADMSG if they are not all
- * in one loaded segment or larger than the window; -ENOMEM; or the reader's negative errno.
+ * in one loaded segment, larger than the window, or more was read by now than any real module
+ * needs; -ENOMEM; or the reader's negative errno.
  */
 int image_window_get(struct image_window *window, uint64_t address, size_t size,
                      const uint8_t **ret);
+/* Record `index` of a table of records of `size` bytes; same outcomes, -EBADMSG for table 0. */
+int image_window_copy(struct image_window *window, uint64_t table, uint64_t index, size_t size,
+                      void *ret);
 /* A NUL-terminated string that ends before `end`; same outcomes. */
 int image_window_string(struct image_window *window, uint64_t address, uint64_t end,
                         const char **ret);

@@ -69,7 +69,8 @@ static int check_kind(const void *data, size_t size, const char *name, struct er
                 return view_bad(name, err, "it ends within its header");
         if (ident[EI_CLASS] == ELFCLASS32)
                 return error_set(err, EXIT_CODE_ERROR, 0, NEXT_STEP,
-                                 "%s is a 32-bit ELF file, and suture reads 64-bit ones only", name);
+                                 "%s is a 32-bit ELF file, and suture reads 64-bit ones only",
+                                 name);
         if (ident[EI_CLASS] != ELFCLASS64)
                 return view_bad(name, err, "its class is neither 32 nor 64 bits");
         if (ident[EI_DATA] == ELFDATA2MSB)

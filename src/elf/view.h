@@ -43,7 +43,7 @@ struct elf_symbol {
         const char *name;
         uint64_t value;
         uint64_t size;
-        uint32_t section;      /* index, or SHN_UNDEF, SHN_ABS, SHN_COMMON; SHN_XINDEX is resolved */
+        uint32_t section;      /* index (SHN_XINDEX resolved), or SHN_UNDEF, SHN_ABS, ... */
         uint8_t bind;          /* STB_* */
         uint8_t type;          /* STT_* */
         uint8_t visibility;    /* STV_* */

@@ -14,7 +14,8 @@
 #include "base/cursor.h"
 #include "patch/manifest.h"
 
-#define NEXT_STEP "get the file again from where it came from, or rebuild it with this version of suture"
+#define NEXT_STEP                                                                             \
+        "get the file again from where it came from, or rebuild it with this version of suture"
 
 int check_bad(const struct check *check, const char *format, ...)
 {

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEXT_STEP "get the file again from where it came from, or rebuild it with this version of suture"
+#define NEXT_STEP                                                                             \
+        "get the file again from where it came from, or rebuild it with this version of suture"
 
 static void place_format(const struct json_place *place, char *ret, size_t size)
 {

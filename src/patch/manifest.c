@@ -16,7 +16,8 @@
 #define MAX_FUNCTION_BYTES (16u << 20)
 #define MAX_ID 48
 #define MAX_TEXT 512
-#define NEXT_STEP "get the file again from where it came from, or rebuild it with this version of suture"
+#define NEXT_STEP                                                                             \
+        "get the file again from where it came from, or rebuild it with this version of suture"
 
 #define KEYS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -507,7 +508,8 @@ static int read_schema(const struct json_reader *reader, const struct json_place
                 return error_set(reader->err, EXIT_CODE_ERROR, 0,
                                  "use a version of suture that knows this format, or rebuild the "
                                  "patch with this one",
-                                 "%s is a patch file of format \"%s\", and this suture reads \"%s\"",
+                                 "%s is a patch file of format \"%s\", and this suture reads "
+                                 "\"%s\"",
                                  reader->file, schema, PATCH_SCHEMA);
         return 0;
 }

@@ -16,7 +16,8 @@
 #include "patch/check.h"
 #include "patch/manifest.h"
 
-#define NEXT_STEP "get the file again from where it came from, or rebuild it with this version of suture"
+#define NEXT_STEP                                                                             \
+        "get the file again from where it came from, or rebuild it with this version of suture"
 
 struct patch *patch_free(struct patch *patch)
 {
@@ -107,7 +108,8 @@ int patch_open(const char *path, struct patch **ret, struct error *err)
         int r = file_read(path, PATCH_MAX_BYTES, &bytes, err);
 
         if (r < 0 && err && err->next[0] == '\0')
-                snprintf(err->next, sizeof(err->next), "check the path and that it is a patch file");
+                snprintf(err->next, sizeof(err->next),
+                         "check the path and that it is a patch file");
         return r < 0 ? r : parse_buffer(&bytes, path, ret, err);
 }
 

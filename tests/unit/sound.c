@@ -44,7 +44,8 @@ static unsigned int walk_section(const struct elf_view *view, const struct elf_s
         n = elf_view_relocation_count(section);
         for (size_t i = 0; i < n; i += stride(n))
                 if (elf_view_relocation(view, section, i, &relocation))
-                        sum += relocation.type + relocation.symbol + (unsigned int)relocation.addend;
+                        sum += relocation.type + relocation.symbol +
+                               (unsigned int)relocation.addend;
         return sum;
 }
 

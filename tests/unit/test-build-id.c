@@ -52,7 +52,8 @@ static void test_hostile_sizes(void **state)
 static void test_too_long_is_passed_over(void **state)
 {
         uint8_t notes[12 + 4 + 36 + 12 + 4 + 4] = {
-                NOTE(4, 33, 3), 'G', 'N', 'U', 0, [52] = NOTE(4, 4, 3), 'G', 'N', 'U', 0, 1, 2, 3, 4,
+                NOTE(4, 33, 3), 'G', 'N', 'U', 0,
+                [52] = NOTE(4, 4, 3), 'G', 'N', 'U', 0, 1, 2, 3, 4,
         };
         struct build_id id;
 

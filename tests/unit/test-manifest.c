@@ -178,7 +178,8 @@ static void test_accepted(void **state)
         static const struct manifest_case cases[] = {
                 { "", "cves", NULL, "" }, { "", "cves", "[]", "" }, { "", "fixes", NULL, "" },
                 { "", "supersedes", NULL, "" }, { "", "author", NULL, "" },
-                { "", "title", "'gr\\u00fc\\u00dfe \\u4f60'", "" }, { "", "level", "2147483647", "" },
+                { "", "title", "'gr\\u00fc\\u00dfe \\u4f60'", "" },
+                { "", "level", "2147483647", "" },
                 { "", "id", "'0'", "" }, { "", "created", "'2024-02-29T23:59:60Z'", "" },
                 { "targets/0", "package", NULL, "" }, { "targets/0", "version", NULL, "" },
                 { "targets/0", "symbols", NULL, "" }, { "targets/0", "hooks", NULL, "" },
@@ -204,7 +205,8 @@ static void test_accepted(void **state)
 static void test_not_json(void **state)
 {
         static const char *const texts[] = {
-                "", "{", "[]", "null", "\"x\"", "{} {}", "{ 'a': 1 }", "\xff\xfe", "{\"a\":\"\xff\"}",
+                "", "{", "[]", "null", "\"x\"", "{} {}", "{ 'a': 1 }",
+                "\xff\xfe", "{\"a\":\"\xff\"}",
                 "{ \"schema\": \"suture-patch-1\", \"schema\": \"suture-patch-1\" }",
                 "{ \"schema\": \"suture-patch-1\\u0000\" }",
         };

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * make-seeds FOLDER MODULE: first inputs for each fuzz target, made from what is at hand: a sample
+ * patch, a small module (as file and as mapped), the vDSO, this process's own maps. So no binary
+ * lies in the source tree, and seeds always fit the current format.
+ */
+#include <elf.h>
+#include <jansson.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "base/file.h"
+#include "mapped-file.h"
+#include "patch/patch.h"
+#include "sample-patch.h"
+
+#define ADDRESS UINT64_C(0x7f0000000000)
+
+static int put(const char *folder, const char *target, const char *name, const void *data,
+               size_t size, struct error *err)
+{
+        char path[512];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s", folder, target);
+        r = directory_make(path, 0755, err);
+        if (r < 0)
+                return r;
+        snprintf(path, sizeof(path), "%s/%s/%s", folder, target, name);
+        return file_write_atomic(path, data, size, 0644, err);
+}
+
+/* The sample as it is, and smaller. */
+static int put_patches(const char *folder, struct error *err)
+{
+        for (int i = 0; i < 3; i++) {
+                _cleanup_buffer_ struct buffer buffer = { 0 };
+                struct sample sample;
+                char name[32];
+                int r;
+
+                if (!sample_init(&sample))
+                        return error_no_memory(err);
+                if (i == 1)
+                        json_array_remove(json_object_get(sample.manifest, "targets"), 0);
+                if (i == 2)
+                        json_array_remove(json_object_get(sample.manifest, "targets"), 1);
+                r = sample_build(&sample, &buffer, err);
+                sample_done(&sample);
+                if (r < 0)
+                        return r;
+                snprintf(name, sizeof(name), "sample-%d", i);
+                r = put(folder, "patch", name, buffer.data, buffer.size, err);
+                if (r == 0)
+                        r = put(folder, "elf-view", name, buffer.data, buffer.size, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Adds the load bias to the addresses in the dynamic section, as glibc does. */
+static void relocate_dynamic(struct mapped_file *mapped, uint64_t address, uint64_t bias)
+{
+        Elf64_Dyn *entry = (Elf64_Dyn *)(mapped->memory + (address - mapped->start));
+
+        for (; entry->d_tag != DT_NULL; entry++) {
+                switch (entry->d_tag) {
+                case DT_HASH:
+                case DT_GNU_HASH:
+                case DT_STRTAB:
+                case DT_SYMTAB:
+                case DT_RELA:
+                case DT_JMPREL:
+                case DT_VERSYM: entry->d_un.d_ptr += bias; break;
+                }
+        }
+}
+
+static int put_module(const char *folder, const char *module, struct error *err)
+{
+        _cleanup_(mapped_file_done) struct mapped_file mapped = { 0 };
+        _cleanup_buffer_ struct buffer file = { 0 };
+        struct elf_memory memory = mapped_file_memory(&mapped);
+        struct elf_image image;
+        int r = file_read(module, 1u << 20, &file, err);
+
+        if (r < 0)
+                return r;
+        r = put(folder, "elf-view", "module", file.data, file.size, err);
+        if (r < 0)
+                return r;
+        if (!mapped_file_init(&mapped, file.data, file.size, ADDRESS) ||
+            elf_image_read(&memory, ADDRESS, &image) != 0)
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "can't map %s", module);
+        r = put(folder, "elf-image", "module", mapped.memory, mapped.size, err);
+        if (r < 0)
+                return r;
+        relocate_dynamic(&mapped, image.dynamic, image.bias);
+        return put(folder, "elf-image", "module-relocated", mapped.memory, mapped.size, err);
+}
+
+static int put_vdso(const char *folder, struct error *err)
+{
+        const struct elf_memory memory = own_memory();
+        uint64_t address = getauxval(AT_SYSINFO_EHDR);
+        struct elf_image image;
+        int r;
+
+        if (address == 0 || elf_image_read(&memory, address, &image) != 0)
+                return 0; /* a kernel without one; there are other seeds */
+        r = put(folder, "elf-image", "vdso", (void *)(uintptr_t)image.start,
+                image.end - image.start, err);
+        if (r < 0)
+                return r;
+        return put(folder, "elf-view", "vdso", (void *)(uintptr_t)image.start,
+                   image.end - image.start, err);
+}
+
+static int put_maps(const char *folder, struct error *err)
+{
+        static const char lines[] =
+                "00400000-00401000 r-xp 00000000 fe:01 42   /usr/bin/a b\\012c (deleted)\n"
+                "7f0000000000-7f0000001000 rw-s 00002000 00:05 7 /dev/zero (deleted)\n"
+                "7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                  [stack]\n"
+                "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
+        _cleanup_buffer_ struct buffer own = { 0 };
+        int r = file_read("/proc/self/maps", 1u << 20, &own, err);
+
+        if (r < 0)
+                return r;
+        r = put(folder, "maps", "own", own.data, MIN(own.size, 4000), err);
+        if (r < 0)
+                return r;
+        return put(folder, "maps", "lines", lines, sizeof(lines) - 1, err);
+}
+
+int main(int argc, char **argv)
+{
+        struct error err = { 0 };
+
+        if (argc != 3) {
+                fprintf(stderr, "usage: make-seeds FOLDER MODULE\n");
+                return 2;
+        }
+        if (put_patches(argv[1], &err) < 0 || put_module(argv[1], argv[2], &err) < 0 ||
+            put_vdso(argv[1], &err) < 0 || put_maps(argv[1], &err) < 0) {
+                fprintf(stderr, "make-seeds: %s\n", err.cause);
+                return 1;
+        }
+        return 0;
+}
