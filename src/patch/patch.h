@@ -107,7 +107,7 @@ struct patch {
         struct elf_section symbol_table;
         void *manifest;             /* json_t *; the strings of this struct point into it */
 
-        const char *id;             /* "SUT-2026-0042": [A-Za-z0-9._-]{1,48} */
+        const char *id;             /* "SUT-2026-0042": [A-Za-z0-9][A-Za-z0-9._-]{0,47} */
         uint32_t level;             /* 1 .. */
         const char *title, *author, *created; /* author may be NULL; created: RFC 3339 UTC */
         const char *source_package, *source_version;
