@@ -249,6 +249,42 @@ const struct build_rule build_rules[] = {
                           "replaced by themselves.",
                 .example = "a module linked with -Wl,--gc-sections",
         },
+        {
+                .code = "SB201",
+                .title = "a part of the fix does not fit",
+                .why = "patch could not apply a part of the fix, because the text around it is "
+                       "different in this version. In a file that the module is made from, the "
+                       "result would be half a fix; in others this is a warning.",
+                .remedy = "Take the fix that Debian made for this very version, apply the fixes that "
+                          "come before it too (--fix may be repeated, in their order), or adapt the "
+                          "part by hand.",
+                .example = "suture build --fix first.patch --fix second.patch ...",
+        },
+        {
+                .code = "SB202",
+                .title = "the fix fits only loosely",
+                .why = "Some lines around a change are not those that the fix was made for. It was "
+                       "applied where patch found the best place. This is a warning.",
+                .remedy = "Read the change in the place where it was made.",
+                .example = "patch -p1 --dry-run --verbose <fix.patch   # \"succeeded ... with fuzz 1\"",
+        },
+        {
+                .code = "SB203",
+                .title = "the fix changes a source that is not C",
+                .why = "A grammar, a scanner or assembly is turned into code by a program of the "
+                       "package's build, which is not run for the fixed source.",
+                .remedy = "Give the fix for the generated C file, if the source package holds it.",
+                .example = "--- a/parser.y",
+        },
+        {
+                .code = "SB204",
+                .title = "the fix changes how the package is built",
+                .why = "Changed compiler flags, lists of sources or configuration are not followed: "
+                       "each unit is compiled as it was for the original. This is a warning.",
+                .remedy = "Look whether the change matters for the fix. If so, install the fixed "
+                          "package and restart instead.",
+                .example = "--- a/configure.ac",
+        },
 };
 
 const size_t n_build_rules = sizeof(build_rules) / sizeof(build_rules[0]);

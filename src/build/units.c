@@ -447,11 +447,12 @@ int units_find(const struct store *store, const struct rebuilt *rebuilt,
 }
 
 static int compile_round(const struct store *store, const struct rebuilt *rebuilt,
-                         const struct compile_log *log, struct unit_list *list, bool fixed,
-                         const char *folder, const char *what, struct error *err)
+                         const struct compile_log *log, const char *name, bool fixed,
+                         struct unit_list *list, struct error *err)
 {
+        _cleanup_free_ char *folder = path_format("%s-%s", fixed ? "fixed" : "original", name);
         struct batch batch = { 0 };
-        bool ok = true;
+        bool ok = folder;
         int r;
 
         for (size_t i = 0; ok && i < list->n_items; i++) {
@@ -466,19 +467,18 @@ static int compile_round(const struct store *store, const struct rebuilt *rebuil
                                           &argv) &&
                      batch_add(&batch, log, list->items[i].unit, &argv, NULL);
         }
-        r = ok ? batch_run(store, rebuilt, &batch, folder, fixed, what, err) : error_no_memory(err);
+        r = ok ? batch_run(store, rebuilt, &batch, folder, fixed,
+                           fixed ? "compiling the fixed source" : "compiling the original", err)
+               : error_no_memory(err);
         buffer_done(&batch.script);
         return r;
 }
 
 int units_compile(const struct store *store, const struct rebuilt *rebuilt,
-                  const struct compile_log *log, struct unit_list *list, struct error *err)
+                  const struct compile_log *log, const char *name, struct unit_list *list,
+                  struct error *err)
 {
-        int r = compile_round(store, rebuilt, log, list, false, "original",
-                              "compiling the original", err);
+        int r = compile_round(store, rebuilt, log, name, false, list, err);
 
-        if (r == 0)
-                r = compile_round(store, rebuilt, log, list, true, "fixed-objects",
-                                  "compiling the fixed source", err);
-        return r;
+        return r < 0 ? r : compile_round(store, rebuilt, log, name, true, list, err);
 }

@@ -33,6 +33,10 @@ int units_find(const struct store *store, const struct rebuilt *rebuilt,
                const struct compile_log *log, const struct applied_fix *fix,
                const struct module_pair *module, struct unit_list *ret, struct error *err);
 
-/* Compiles them; unit_objects.original and .fixed are then set. */
+/*
+ * Compiles them; unit_objects.original and .fixed are then set. `name` is one of each module, for
+ * the folders of its objects.
+ */
 int units_compile(const struct store *store, const struct rebuilt *rebuilt,
-                  const struct compile_log *log, struct unit_list *list, struct error *err);
+                  const struct compile_log *log, const char *name, struct unit_list *list,
+                  struct error *err);

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The order of the work, and nothing else: each step lives in a file of its own. What is known about
+ * a module is gathered in one `struct job`; a step that fails leaves its cause in err, and the cleanup
+ * of the job lets the cache go.
+ */
+#include "build/build.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/array.h"
+#include "base/file.h"
+#include "build/objects.h"
+#include "build/units.h"
+
+enum step { STEP_ORIGINAL = 1, STEP_FIXED, STEP_COMPARE, STEP_SAFETY, STEP_LINK, STEP_WRITE };
+enum { N_STEPS = STEP_WRITE, MAX_FIX_BYTES = 64 << 20 };
+
+static const char *const step_titles[] = {
+        [STEP_ORIGINAL] = "rebuild original", [STEP_FIXED] = "rebuild fixed",
+        [STEP_COMPARE] = "compare",           [STEP_SAFETY] = "safety",
+        [STEP_LINK] = "link",                 [STEP_WRITE] = "write",
+};
+
+struct job {
+        const struct build_request *request;
+        const struct build_observer *observer;
+        struct build_result *result;
+        enum step step;
+        struct store *store;
+        struct apt_state apt;
+        struct source_package source;
+        struct rebuilt rebuilt;
+        struct module_pairs modules;
+        struct applied_fix fix;
+        struct compile_log log;
+        struct unit_list *units;       /* one list for each module */
+        struct patch_fix *fixes;
+        char *id, *title;
+        struct buffer patch;           /* the finished file */
+        struct objects_report report;
+};
+
+static void job_done(struct job *job)
+{
+        for (size_t i = 0; job->units && i < job->modules.n_items; i++)
+                unit_list_done(&job->units[i]);
+        free(job->units);
+        for (size_t i = 0; job->fixes && i < job->request->n_fixes; i++)
+                free((char *)job->fixes[i].name);
+        free(job->fixes);
+        free(job->id);
+        free(job->title);
+        objects_report_done(&job->report);
+        buffer_done(&job->patch);
+        compile_log_done(&job->log);
+        applied_fix_done(&job->fix);
+        module_pairs_done(&job->modules);
+        rebuilt_done(&job->rebuilt);
+        source_package_done(&job->source);
+        apt_state_done(&job->apt);
+        store_close(job->store);
+}
+
+static void target_done(struct build_target *target)
+{
+        free(target->module);
+        free(target->path);
+        free(target->package);
+        free(target->version);
+        build_proof_done(&target->proof);
+        for (size_t i = 0; i < target->n_functions; i++)
+                free(target->functions[i]);
+        free(target->functions);
+}
+
+void build_result_done(struct build_result *result)
+{
+        for (size_t i = 0; i < result->n_targets; i++)
+                target_done(&result->targets[i]);
+        for (size_t i = 0; i < result->n_units; i++)
+                free(result->units[i]);
+        for (size_t i = 0; i < result->n_findings; i++) {
+                free(result->findings[i].where);
+                free(result->findings[i].text);
+        }
+        free(result->targets);
+        free(result->units);
+        free(result->findings);
+        free(result->log_path);
+        *result = (struct build_result){ 0 };
+}
+
+static void report_progress(const struct job *job, enum build_step_state state, const char *detail)
+{
+        const struct build_progress progress = {
+                .step = job->step, .n_steps = N_STEPS, .title = step_titles[job->step],
+                .state = state, .detail = detail,
+        };
+
+        if (job->store)
+                run_log(&job->store->runner, "[%u/%u] %s: %s", progress.step, progress.n_steps,
+                        progress.title, detail);
+        if (job->observer && job->observer->progress)
+                job->observer->progress(job->observer->context, &progress);
+}
+
+static void begin_step(struct job *job, enum step step)
+{
+        job->step = step;
+        report_progress(job, BUILD_STEP_BEGIN, "");
+}
+
+_printf_(2, 3) static void end_step(const struct job *job, const char *format, ...)
+{
+        char detail[256];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(detail, sizeof(detail), format, args);
+        va_end(args);
+        report_progress(job, BUILD_STEP_DONE, detail);
+}
+
+static void note(void *context, const char *text)
+{
+        report_progress(context, BUILD_STEP_NOTE, text);
+}
+
+static const char *plural(size_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
+static int add_finding(struct job *job, const char *code, bool fatal, const char *where,
+                       const char *text, struct error *err)
+{
+        struct build_finding *finding = ARRAY_PUSH(job->result->findings, job->result->n_findings);
+
+        if (!finding)
+                return error_no_memory(err);
+        snprintf(finding->code, sizeof(finding->code), "%s", code);
+        finding->fatal = fatal;
+        finding->where = strdup(where);
+        finding->text = strdup(text);
+        return finding->where && finding->text ? 0 : error_no_memory(err);
+}
+
+/* BUILD_REFUSED with the first fatal finding in err, or 0. */
+static int judge_findings(const struct job *job, struct error *err)
+{
+        for (size_t i = 0; i < job->result->n_findings; i++) {
+                const struct build_finding *finding = &job->result->findings[i];
+
+                if (!finding->fatal)
+                        continue;
+                error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL, "%s: %s%s%s", finding->code,
+                          finding->where, finding->where[0] ? ": " : "", finding->text);
+                snprintf(err->next, sizeof(err->next), "suture explain %s tells what can be done",
+                         finding->code);
+                return BUILD_REFUSED;
+        }
+        return 0;
+}
+
+/* --- the original ------------------------------------------------------------------------------ */
+
+/* A module that was named must be equal; one that was only found must be so if the fix is for it. */
+static int require_equal(const struct module_pair *pair, struct error *err)
+{
+        if (pair->proven == 0)
+                return 0;
+        error_set(err, EXIT_CODE_ERROR, 0, pair->difference.next,
+                  "the rebuilt %s is not the shipped %s: %s; %zu of %zu sections and %zu of %zu "
+                  "functions are equal", pair->name, pair->shipped_path, pair->difference.cause,
+                  pair->proof.n_sections_equal, pair->proof.n_sections,
+                  pair->proof.n_functions_equal, pair->proof.n_functions);
+        return -EINVAL;
+}
+
+static void tell_proof(const struct job *job)
+{
+        const struct module_pair *pair = &job->modules.items[0];
+        char id[BUILD_ID_HEX_SIZE];
+        size_t n_equal = 0;
+
+        for (size_t i = 0; i < job->modules.n_items; i++)
+                n_equal += job->modules.items[i].proven == 0;
+        if (job->modules.n_items != 1) {
+                end_step(job, "%zu of %zu modules are equal to the shipped ones", n_equal,
+                         job->modules.n_items);
+                return;
+        }
+        build_id_format(&pair->build_id, id);
+        end_step(job, "equal to the shipped build ID %.8s (%zu of %zu functions, %zu of %zu "
+                 "sections%s%s)", id, pair->proof.n_functions_equal, pair->proof.n_functions,
+                 pair->proof.n_sections_equal, pair->proof.n_sections,
+                 pair->proof.differing[0] ? ", not " : "", pair->proof.differing);
+}
+
+static int do_original(struct job *job, struct error *err)
+{
+        const struct build_request *request = job->request;
+        int r;
+
+        begin_step(job, STEP_ORIGINAL);
+        r = apt_state_prepare(job->store, &job->apt, err);
+        if (r < 0)
+                return r;
+        note(job, "fetching the source");
+        r = source_package_fetch(job->store, &job->apt, request->source_package,
+                                 request->source_version, &job->source, err);
+        if (r == 0)
+                r = rebuild_original(job->store, &job->apt, &job->source, note, job, &job->rebuilt,
+                                     err);
+        if (r < 0)
+                return r;
+        note(job, "comparing it with the shipped modules");
+        r = module_pairs_find(job->store, &job->rebuilt, &job->source, request->binaries,
+                              request->n_binaries, &job->modules, err);
+        for (size_t i = 0; r == 0 && i < job->modules.n_items && request->n_binaries > 0; i++)
+                r = require_equal(&job->modules.items[i], err);
+        if (r == 0)
+                tell_proof(job);
+        return r;
+}
+
+/* --- the fixed source -------------------------------------------------------------------------- */
+
+static bool has_ending(const char *name, const char *const *endings, size_t n)
+{
+        size_t length = strlen(name);
+
+        for (size_t i = 0; i < n; i++)
+                if (length >= strlen(endings[i]) &&
+                    strcmp(name + length - strlen(endings[i]), endings[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* Files that no module is made from, whatever they contain. */
+static bool is_beside_the_code(const char *name)
+{
+        static const char *const folders[] = {
+                "test", "doc", "example", "sample", "debian/", "man/", ".github/", "fuzz",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (strncmp(name, folders[i], strlen(folders[i])) == 0)
+                        return true;
+        return false;
+}
+
+/* What the fix changes beside C files can't be seen in objects, so it is said. */
+static int find_other_changes(struct job *job, struct error *err)
+{
+        static const char *const sources[] = {
+                ".y", ".yy", ".l", ".ll", ".rl", ".gperf", ".S", ".s", ".asm",
+        };
+        static const char *const recipes[] = {
+                ".ac", ".am", ".m4", ".cmake", "Makefile", "CMakeLists.txt", "meson.build", ".mk",
+                ".in",
+        };
+
+        for (size_t i = 0; i < job->fix.changed.n_items; i++) {
+                const char *name = job->fix.changed.items[i];
+                int r = 0;
+
+                if (is_beside_the_code(name))
+                        continue;
+                if (has_ending(name, sources, ARRAY_SIZE(sources)))
+                        r = add_finding(job, "SB203", true, name,
+                                        "the fix changes a source that is not C", err);
+                else if (has_ending(name, recipes, ARRAY_SIZE(recipes)))
+                        r = add_finding(job, "SB204", false, name,
+                                        "the fix also changes how the package is built; that part "
+                                        "is left out", err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static bool is_unit(const struct job *job, const char *name)
+{
+        for (size_t i = 0; i < job->modules.n_items; i++)
+                for (size_t k = 0; k < job->units[i].n_items; k++)
+                        if (strcmp(job->units[i].items[k].name, name) == 0)
+                                return true;
+        return false;
+}
+
+/* A part of the fix that did not fit matters if it is in what the modules are made from. */
+static int find_misfits(struct job *job, struct error *err)
+{
+        static const char *const headers[] = { ".h", ".hh", ".hpp", ".inc" };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < job->fix.failed.n_items; i++) {
+                const char *name = job->fix.failed.items[i];
+                bool matters = is_unit(job, name) ||
+                               (has_ending(name, headers, ARRAY_SIZE(headers)) &&
+                                !is_beside_the_code(name));
+
+                r = add_finding(job, "SB201", matters, name,
+                                matters ? "a part of the fix does not fit this version"
+                                        : "a part of the fix does not fit, in a file that no module "
+                                          "is made from", err);
+        }
+        if (r == 0 && job->fix.fuzzy)
+                r = add_finding(job, "SB202", false, "",
+                                "the fix fits only where some lines around it are ignored", err);
+        return r;
+}
+
+static int find_units(struct job *job, size_t *ret_n, struct error *err)
+{
+        job->units = calloc(job->modules.n_items, sizeof(*job->units));
+        if (!job->units)
+                return error_no_memory(err);
+        for (size_t i = 0; i < job->modules.n_items; i++) {
+                const struct module_pair *pair = &job->modules.items[i];
+                int r = units_find(job->store, &job->rebuilt, &job->log, &job->fix, pair,
+                                   &job->units[i], err);
+
+                if (r == 0 && job->units[i].n_items > 0)
+                        r = require_equal(pair, err);
+                if (r < 0)
+                        return r;
+                *ret_n += job->units[i].n_items;
+        }
+        return 0;
+}
+
+static int nothing_concerned(const struct job *job, struct error *err)
+{
+        _cleanup_buffer_ struct buffer names = { 0 };
+
+        for (size_t i = 0; i < job->modules.n_items; i++)
+                if (!buffer_printf(&names, "%s%s", i ? ", " : "", job->modules.items[i].name))
+                        return error_no_memory(err);
+        return run_fault(&job->store->runner, err,
+                         "the fix changes nothing that %s is made from (first changed file: %s)",
+                         (char *)names.data, job->fix.changed.items[0]);
+}
+
+static int list_unit_names(struct job *job, struct error *err)
+{
+        struct words names = { 0 };
+
+        for (size_t i = 0; i < job->modules.n_items; i++)
+                for (size_t k = 0; k < job->units[i].n_items; k++)
+                        if (!words_contain(&names, job->units[i].items[k].name) &&
+                            !words_add(&names, job->units[i].items[k].name)) {
+                                words_done(&names);
+                                return error_no_memory(err);
+                        }
+        job->result->units = names.items;
+        job->result->n_units = names.n_items;
+        return 0;
+}
+
+static int compile_units(struct job *job, struct error *err)
+{
+        for (size_t i = 0; i < job->modules.n_items; i++) {
+                _cleanup_free_ char *folder = path_format("%zu", i);
+                int r;
+
+                if (!folder)
+                        return error_no_memory(err);
+                if (job->units[i].n_items == 0)
+                        continue;
+                r = units_compile(job->store, &job->rebuilt, &job->log, folder, &job->units[i], err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int do_fixed(struct job *job, struct error *err)
+{
+        size_t n = 0;
+        int r;
+
+        begin_step(job, STEP_FIXED);
+        r = fix_apply(job->store, &job->rebuilt, job->request->fixes, job->request->n_fixes,
+                      &job->fix, err);
+        if (r == 0)
+                r = units_read_log(&job->rebuilt, &job->log, err);
+        if (r < 0)
+                return r;
+        note(job, "looking for what the fix concerns");
+        r = find_units(job, &n, err);
+        if (r == 0)
+                r = find_other_changes(job, err);
+        if (r == 0)
+                r = find_misfits(job, err);
+        if (r == 0)
+                r = judge_findings(job, err);
+        if (r != 0)
+                return r;
+        if (n == 0)
+                return nothing_concerned(job, err);
+        r = list_unit_names(job, err);
+        if (r < 0)
+                return r;
+        note(job, "compiling the original and the fixed source");
+        r = compile_units(job, err);
+        if (r == 0)
+                end_step(job, "%zu translation unit%s compiled", job->result->n_units,
+                         plural(job->result->n_units));
+        return r;
+}
+
+/* --- the patch --------------------------------------------------------------------------------- */
+
+static const char *file_name(const char *path)
+{
+        return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+}
+
+/* [A-Za-z0-9._-]{1,48}, as patch ids must be. */
+static char *make_id(const struct build_request *request)
+{
+        const char *from = request->id          ? request->id
+                           : request->n_cves > 0 ? request->cves[0].id
+                                                 : file_name(request->fixes[0]);
+        char *id = strndup(from, request->id ? strlen(from) : 48);
+
+        if (!id || request->id)
+                return id;
+        for (char *c = id; *c; c++)
+                if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *c))
+                        *c = '-';
+        if (request->n_cves == 0 && strlen(id) > 6 && strcmp(id + strlen(id) - 6, ".patch") == 0)
+                id[strlen(id) - 6] = '\0';
+        return id;
+}
+
+static char *make_title(const struct build_request *request)
+{
+        _cleanup_buffer_ struct buffer text = { 0 };
+
+        if (request->title)
+                return strdup(request->title);
+        if (!buffer_printf(&text, "%s: fix for ", request->source_package))
+                return NULL;
+        for (size_t i = 0; i < request->n_cves; i++)
+                if (!buffer_printf(&text, "%s%s", i ? ", " : "", request->cves[i].id))
+                        return NULL;
+        if (request->n_cves == 0 && !buffer_printf(&text, "%s", file_name(request->fixes[0])))
+                return NULL;
+        return strdup((char *)text.data);
+}
+
+static int digest_fixes(struct job *job, struct error *err)
+{
+        const struct build_request *request = job->request;
+
+        job->fixes = calloc(request->n_fixes, sizeof(*job->fixes));
+        if (!job->fixes)
+                return error_no_memory(err);
+        for (size_t i = 0; i < request->n_fixes; i++) {
+                _cleanup_buffer_ struct buffer text = { 0 };
+                int r = file_read(request->fixes[i], MAX_FIX_BYTES, &text, err);
+
+                if (r < 0)
+                        return r;
+                job->fixes[i].name = strdup(file_name(request->fixes[i]));
+                job->fixes[i].digest = sha256_of(text.data, text.size);
+                if (!job->fixes[i].name)
+                        return error_no_memory(err);
+        }
+        return 0;
+}
+
+/* Where the module's own libraries lie: beside what was built, then in the root. */
+static bool library_folders(const struct job *job, const struct module_pair *pair,
+                            struct words *ret)
+{
+        static const char *const folders[] = { "usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu",
+                                               "usr/lib", "lib64" };
+        const char *end = strrchr(pair->rebuilt_path, '/');
+
+        if (!words_addf(ret, "%.*s", (int)(end - pair->rebuilt_path), pair->rebuilt_path))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (!words_addf(ret, "%s/%s", job->rebuilt.root, folders[i]))
+                        return false;
+        return true;
+}
+
+/* What the builder of the patch needs to know of one module. */
+struct target_input {
+        struct object_pair *pairs;
+        struct words libraries;
+};
+
+static void target_input_done(struct target_input *input)
+{
+        free(input->pairs);
+        words_done(&input->libraries);
+}
+
+static int fill_target(const struct job *job, size_t index, struct target_input *input,
+                       struct objects_target *ret, struct error *err)
+{
+        const struct module_pair *pair = &job->modules.items[index];
+        const struct unit_list *units = &job->units[index];
+
+        input->pairs = calloc(units->n_items, sizeof(*input->pairs));
+        if (!input->pairs || !library_folders(job, pair, &input->libraries))
+                return error_no_memory(err);
+        for (size_t i = 0; i < units->n_items; i++)
+                input->pairs[i] = (struct object_pair){ units->items[i].original,
+                                                        units->items[i].fixed,
+                                                        units->items[i].name };
+        *ret = (struct objects_target){
+                .pairs = input->pairs,
+                .n_pairs = units->n_items,
+                .shipped = pair->shipped_path,
+                .symbols = pair->rebuilt_path,
+                .library_paths = (const char *const *)input->libraries.items,
+                .n_library_paths = input->libraries.n_items,
+                .module = pair->name,
+                .package = pair->package,
+                .version = pair->version,
+        };
+        return 0;
+}
+
+static int call_builder(struct job *job, struct objects_target *targets, size_t n_targets,
+                        struct error *err)
+{
+        const struct build_request *request = job->request;
+        const struct objects_patch patch = {
+                .id = job->id,
+                .level = request->level ? request->level : 1,
+                .title = job->title,
+                .author = request->author,
+                .source_package = request->source_package,
+                .source_version = request->source_version,
+                .cves = request->cves,
+                .n_cves = request->n_cves,
+                .fixes = job->fixes,
+                .n_fixes = request->n_fixes,
+                .supersedes = request->supersedes,
+                .n_supersedes = request->n_supersedes,
+        };
+
+        return build_from_objects(&patch, targets, n_targets, &job->patch, &job->report, err);
+}
+
+/* Targets are numbered by the modules that the fix concerns; `modules` tells which those are. */
+static int make_patch(struct job *job, size_t *modules, size_t *ret_n, struct error *err)
+{
+        size_t n_modules = job->modules.n_items;
+        _cleanup_free_ struct target_input *inputs = calloc(n_modules, sizeof(*inputs));
+        _cleanup_free_ struct objects_target *targets = calloc(n_modules, sizeof(*targets));
+        int r = inputs && targets ? digest_fixes(job, err) : error_no_memory(err);
+
+        *ret_n = 0;
+        for (size_t i = 0; r == 0 && i < n_modules; i++) {
+                if (job->units[i].n_items == 0)
+                        continue;
+                modules[*ret_n] = i;
+                r = fill_target(job, i, &inputs[*ret_n], &targets[*ret_n], err);
+                (*ret_n)++;
+        }
+        if (r == 0)
+                r = call_builder(job, targets, *ret_n, err);
+        for (size_t i = 0; inputs && i < n_modules; i++)
+                target_input_done(&inputs[i]);
+        return r;
+}
+
+/* The findings of the builder join those of the source. */
+static int take_findings(struct job *job, struct error *err)
+{
+        for (size_t i = 0; i < job->report.n_findings; i++) {
+                const struct build_finding *finding = &job->report.findings[i];
+                int r = add_finding(job, finding->code, finding->fatal, finding->where,
+                                    finding->text, err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static char *copy_text(const char *text)
+{
+        return text ? strdup(text) : NULL;
+}
+
+static int add_result_target(struct job *job, const struct module_pair *pair, size_t target,
+                             struct error *err)
+{
+        struct build_target *item = NULL;
+
+        for (size_t i = 0; i < job->report.n_functions; i++) {
+                const struct objects_function *function = &job->report.functions[i];
+                char **name;
+
+                if (function->target != target || function->change != OBJECTS_CHANGED)
+                        continue;
+                if (!item)
+                        item = ARRAY_PUSH(job->result->targets, job->result->n_targets);
+                name = item ? ARRAY_PUSH(item->functions, item->n_functions) : NULL;
+                if (!name)
+                        return error_no_memory(err);
+                *name = strdup(function->name);
+                if (!*name)
+                        return error_no_memory(err);
+        }
+        if (!item)
+                return 0; /* nothing of it changed: it is not in the patch */
+        item->module = copy_text(pair->name);
+        item->path = copy_text(pair->shipped_path);
+        item->package = copy_text(pair->package);
+        item->version = copy_text(pair->version);
+        item->build_id = pair->build_id;
+        item->proof = pair->proof;
+        item->proof.differing = copy_text(pair->proof.differing);
+        return item->module && item->path && item->proof.differing ? 0 : error_no_memory(err);
+}
+
+static void tell_comparison(struct job *job)
+{
+        size_t n_changed = 0, n_new = 0, n_warnings = 0, n_bytes = 0;
+
+        for (size_t i = 0; i < job->report.n_functions; i++) {
+                n_changed += job->report.functions[i].change == OBJECTS_CHANGED;
+                n_new += job->report.functions[i].change == OBJECTS_NEW;
+                n_bytes += job->report.functions[i].new_size;
+        }
+        for (size_t i = 0; i < job->result->n_findings; i++)
+                n_warnings += !job->result->findings[i].fatal;
+        begin_step(job, STEP_COMPARE);
+        end_step(job, "%zu function%s changed, %zu new, %zu data", n_changed, plural(n_changed),
+                 n_new, job->report.n_data);
+        begin_step(job, STEP_SAFETY);
+        if (n_warnings < job->result->n_findings)
+                end_step(job, "%zu finding%s in the way", job->result->n_findings - n_warnings,
+                         plural(job->result->n_findings - n_warnings));
+        else if (n_warnings > 0)
+                end_step(job, "%zu warning%s, nothing in the way", n_warnings, plural(n_warnings));
+        else
+                end_step(job, "nothing in the way");
+        if (job->patch.size == 0)
+                return;
+        begin_step(job, STEP_LINK);
+        end_step(job, "%zu bytes of new code, %zu of data, bound to the shipped addresses", n_bytes,
+                 job->report.n_data_bytes);
+}
+
+static int do_patch(struct job *job, struct error *err)
+{
+        _cleanup_free_ size_t *modules = calloc(job->modules.n_items, sizeof(*modules));
+        size_t n = 0;
+        int r, outcome;
+
+        job->step = STEP_COMPARE;
+        job->id = make_id(job->request);
+        job->title = make_title(job->request);
+        if (!modules || !job->id || !job->title)
+                return error_no_memory(err);
+        outcome = make_patch(job, modules, &n, err);
+        if (outcome < 0)
+                return outcome;
+        r = take_findings(job, err);
+        for (size_t i = 0; r == 0 && i < n; i++)
+                r = add_result_target(job, &job->modules.items[modules[i]], i, err);
+        if (r < 0)
+                return r;
+        tell_comparison(job);
+        return outcome;
+}
+
+static int do_write(struct job *job, struct error *err)
+{
+        int r;
+
+        begin_step(job, STEP_WRITE);
+        r = file_write_atomic(job->request->output, job->patch.data, job->patch.size, 0644, err);
+        if (r < 0)
+                return r;
+        job->result->digest = sha256_of(job->patch.data, job->patch.size);
+        job->result->size_bytes = job->patch.size;
+        snprintf(job->result->patch_name, sizeof(job->result->patch_name), "%s.%u", job->id,
+                 job->request->level ? job->request->level : 1);
+        end_step(job, "%s", job->request->output);
+        return 0;
+}
+
+/* --- the whole --------------------------------------------------------------------------------- */
+
+static int check_request(const struct build_request *request, struct error *err)
+{
+        if (geteuid() != 0)
+                return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
+                                 "a build makes a root of its own and mounts in it, which only root "
+                                 "may");
+        if (request->n_fixes == 0)
+                return error_set(err, EXIT_CODE_USAGE, 0, "name it with --fix", "there is no fix");
+        for (size_t i = 0; i < request->n_fixes; i++)
+                if (access(request->fixes[i], R_OK) < 0)
+                        return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the fix %s",
+                                         request->fixes[i]);
+        for (size_t i = 0; i < request->n_binaries; i++)
+                if (access(request->binaries[i], R_OK) < 0)
+                        return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read %s",
+                                         request->binaries[i]);
+        return 0;
+}
+
+static int do_all(struct job *job, struct error *err)
+{
+        int r = do_original(job, err);
+
+        if (r == 0)
+                r = do_fixed(job, err);
+        if (r == 0)
+                r = do_patch(job, err);
+        if (r == 0)
+                r = do_write(job, err);
+        return r;
+}
+
+static int open_store(struct job *job, struct error *err)
+{
+        _cleanup_free_ char *folder = job->request->cache ? strdup(job->request->cache)
+                                                          : build_default_cache();
+        int r;
+
+        if (!folder)
+                return error_no_memory(err);
+        r = store_open(folder, "build", job->observer ? job->observer->interrupted : NULL,
+                       job->observer ? job->observer->context : NULL, &job->store, err);
+        if (r < 0)
+                return r;
+        job->result->log_path = strdup(job->store->log_path);
+        return job->result->log_path ? 0 : error_no_memory(err);
+}
+
+int build_from_source(const struct build_request *request, struct build_result *ret,
+                      const struct build_observer *observer, struct error *err)
+{
+        _cleanup_(job_done) struct job job = { .request = request, .observer = observer,
+                                               .result = ret };
+        int r = check_request(request, err);
+
+        if (r == 0)
+                r = open_store(&job, err);
+        if (r < 0)
+                return r;
+        r = do_all(&job, err);
+        if (r < 0 && err) {
+                run_log(&job.store->runner, "failed: %s", err->cause);
+                error_prefix(err, "%s", step_titles[job.step]);
+                if (!err->next[0])
+                        snprintf(err->next, sizeof(err->next), "the log %s tells more",
+                                 job.store->log_path);
+        }
+        return r;
+}
