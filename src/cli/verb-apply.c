@@ -149,8 +149,8 @@ static void print_end(struct change *change, const struct patch *patch, int code
         change_names(&change->plan, &names);
         describe_cves(patch, false, &cves);
         one_program = !strstr((const char *)names.data, " and ");
-        output_text(output, "%s %s %s", (const char *)names.data, one_program ? "is" : "are",
-                    nothing_done ? "unchanged: " : "");
+        output_text(output, "%s%s %s ", nothing_done ? "Unchanged: " : "",
+                    (const char *)names.data, one_program ? "is" : "are");
         output_verdict(output, code == EXIT_CODE_PARTIAL ? "PARTIAL" : "PATCHED");
         if (cves.size)
                 output_text(output, " against %s", (const char *)cves.data);

@@ -209,6 +209,15 @@ static const char *process_verdict(const struct status_item *item)
         return item->n_copies > 0 && strcmp(verdict, "PATCHED") == 0 ? "PARTIAL" : verdict;
 }
 
+static size_t count_patched(const struct status_result *result)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < result->n_items; i++)
+                n += strcmp(process_verdict(&result->items[i]), "PATCHED") == 0;
+        return n;
+}
+
 static json_t *copy_json(const struct status_copy *copy)
 {
         char build_id[BUILD_ID_HEX_SIZE], address[32];
@@ -240,11 +249,12 @@ static void print_json(struct output *output, const struct status_result *result
         for (size_t i = 0; i < result->n_items; i++)
                 json_array_append_new(items, item_json(&result->items[i]));
         output_json(output, "suture-status-1", EXIT_CODE_OK,
-                    json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "version", SUTURE_VERSION,
+                    json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "version", SUTURE_VERSION,
                               "host", output_json_text(result->system.nodename), "os",
                               output_json_text(result->os), "kernel",
                               output_json_text(result->system.release), "n_processes",
-                              (json_int_t)result->n_processes, "n_unreadable",
+                              (json_int_t)result->n_processes, "n_patched",
+                              (json_int_t)count_patched(result), "n_unreadable",
                               (json_int_t)result->n_unreadable, "items", items));
 }
 
@@ -386,7 +396,7 @@ static void print_text(struct output *output, const struct status_result *result
                 print_table(output, result);
                 output_text(output, "\n");
         }
-        output_text(output, "%zu of %zu processes carry a patch", result->n_items,
+        output_text(output, "Patched: %zu of %zu processes", count_patched(result),
                     result->n_processes);
         if (result->n_unreadable > 0)
                 output_text(output, "; %zu more could not be read%s", result->n_unreadable,

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A process that can be asked whether it is fixed, and a patch for it. The patch is put together
+with objcopy and a manifest as suture-patch(5) describes it, without any code of suture."""
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FLAGS = ["-O2", "-fPIE", "-ffunction-sections", "-fno-asynchronous-unwind-tables",
+         "-fcf-protection=none"]
+
+
+def tool(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def build(folder):
+    """Compiles the victim; gives its path."""
+    path = os.path.join(folder, "answer")
+    tool("gcc", *FLAGS, "-pie", "-Wl,--build-id", os.path.join(HERE, "answer.c"), "-o", path)
+    return path
+
+
+def original(path):
+    """Address, size and bytes of answer()."""
+    symbol = re.search(r"([0-9a-f]{16})\s+(\d+) FUNC .* answer$", tool("readelf", "-Ws", path),
+                       re.M)
+    text = re.search(r"\.text\s+PROGBITS\s+([0-9a-f]+)\s+([0-9a-f]+)", tool("readelf", "-WS", path))
+    address, size = int(symbol[1], 16), int(symbol[2])
+    with open(path, "rb") as file:
+        file.seek(address - int(text[1], 16) + int(text[2], 16))
+        return address, size, file.read(size)
+
+
+def make_patch(path, folder, **changes):
+    """A patch for the victim at `path`; `changes` replace members of the manifest."""
+    address, size, code = original(path)
+    manifest = {
+        "schema": "suture-patch-1", "id": "SUT-TEST-1", "level": 1, "title": "the answer is 2",
+        "created": "2026-11-25T08:00:00Z", "source": {"package": "answer", "version": "1.0-1"},
+        "cves": [{"id": "CVE-2026-0001", "reach": "remote"}], "fixes": [], "supersedes": [],
+        "targets": [{
+            "build_id": re.search(r"Build ID: (\w+)", tool("readelf", "-n", path))[1],
+            "module": "answer", "pinned": False, "sections": [".text.answer"],
+            "functions": [{"name": "answer", "address": address, "size": size,
+                           "sha256": hashlib.sha256(code).hexdigest(), "symbol": "answer",
+                           "consistency": "strict", "cold": []}],
+            "symbols": [],
+        }],
+    }
+    manifest.update(changes)
+    patch = os.path.join(folder, "%s.%d.spatch" % (manifest["id"], manifest["level"]))
+    json_file = os.path.join(folder, "manifest.json")
+    with open(json_file, "w", encoding="utf-8") as file:
+        json.dump(manifest, file)
+    tool("gcc", *FLAGS, "-DFIXED", "-c", os.path.join(HERE, "answer.c"), "-o", patch)
+    tool("objcopy", "--add-section", ".suture.manifest=" + json_file, patch)
+    return patch
+
+
+def digest_of(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+class Victim:
+    """The running process."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+        assert self.ask() == "1"
+        self.pid = self.process.pid
+
+    def ask(self):
+        self.process.stdin.write("?\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
