@@ -20,7 +20,6 @@
 #include "live/inspect.h"
 #include "live/instance.h"
 #include "live/unwind.h"
-#include "proc/module.h"
 
 #define GAP_FIRST_MS 1
 #define GAP_LAST_MS 250
@@ -47,6 +46,7 @@ struct run {
         const struct live_rollback_filter *filter;
         const struct live_options *options;
         uint64_t deadline_ns;
+        struct live_cache *cache;
 };
 
 /* --- Members ----------------------------------------------------------------------------- */
@@ -107,52 +107,67 @@ static int add_instance(struct member *member, uint64_t module_address, struct e
         return instance_open(member->target, module_address, slot, err);
 }
 
-static int open_target(struct member *member, struct error *err)
+static int open_target(const struct run *run, struct member *member, struct error *err)
 {
         const struct live_process *process = member->process;
 
-        if (!process_alive(process->process.pid, process->process.start_ticks))
-                return TARGET_GONE;
-        return target_open(process->process.pid, process->siblings, process->n_siblings,
-                           &member->target, err);
+        return target_open(process->process.pid, process->process.start_ticks, process->siblings,
+                           process->n_siblings, run->cache, &member->target, err);
 }
 
 /* --- Applying: preparation --------------------------------------------------------------- */
 
-static int prepare_modules(const struct run *run, struct member *member, size_t *ret_unchanged,
-                           struct error *err)
+/* The modules that the patch is for; preparing one changes the maps that the list belongs to. */
+static int find_modules(const struct run *run, struct target *target, uint64_t **addresses,
+                        const struct patch_target ***specs, size_t *ret_n, struct error *err)
 {
-        _cleanup_(modules_done) struct modules modules = { 0 };
-        struct target *target = member->target;
-        int r = modules_read(target->thread, &target->maps, NULL, &modules, err);
+        size_t n_specs = 0;
+        int r = target_read_modules(target, err);
 
-        if (r != 0)
-                return r < 0 ? r : TARGET_GONE;
-        for (size_t i = 0; i < modules.n_items; i++) {
-                const struct patch_target *spec =
-                        patch_find_target(run->patch, &modules.items[i].build_id);
+        for (size_t i = 0; r == 0 && i < target->modules.n_items; i++) {
+                const struct module *module = &target->modules.items[i];
+                const struct patch_target *spec = patch_find_target(run->patch, &module->build_id);
+                const struct patch_target **spec_slot;
+                uint64_t *slot;
 
                 if (!spec)
                         continue;
-                r = add_instance(member, modules.items[i].address, err);
+                slot = ARRAY_PUSH(*addresses, *ret_n);
+                spec_slot = ARRAY_PUSH(*specs, n_specs);
+                if (!slot || !spec_slot)
+                        return error_no_memory(err);
+                *slot = module->address;
+                *spec_slot = spec;
+        }
+        return r;
+}
+
+static int prepare_modules(const struct run *run, struct member *member, size_t *ret_unchanged,
+                           struct error *err)
+{
+        _cleanup_free_ uint64_t *addresses = NULL;
+        _cleanup_free_ const struct patch_target **specs = NULL;
+        size_t n = 0;
+        int r = find_modules(run, member->target, &addresses, &specs, &n, err);
+
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                r = add_instance(member, addresses[i], err);
                 if (r == 0)
                         r = instance_prepare(member->instances[member->n_instances - 1],
-                                             run->patch, spec, err);
+                                             run->patch, specs[i], err);
                 if (r == INSTANCE_UNCHANGED) {
                         instance_free(member->instances[--member->n_instances]);
                         (*ret_unchanged)++;
                         r = 0;
                 }
-                if (r != 0)
-                        return r;
         }
-        return 0;
+        return r;
 }
 
 static int prepare_member(const struct run *run, struct member *member, struct error *err)
 {
         size_t unchanged = 0;
-        int r = open_target(member, err);
+        int r = open_target(run, member, err);
 
         if (r == 0)
                 r = prepare_modules(run, member, &unchanged, err);
@@ -163,6 +178,30 @@ static int prepare_member(const struct run *run, struct member *member, struct e
                 return 0;
         }
         return safety_find_further_stacks(member->target, err);
+}
+
+static bool give_up(const struct run *run, uint64_t deadline_ns)
+{
+        return clock_now_ns() >= deadline_ns ||
+               (run->options->interrupted && run->options->interrupted(run->options->context));
+}
+
+/* Tried again, from the beginning, while no thread can be used for the calls it takes. */
+static int prepare_member_until(const struct run *run, struct member *member, struct error *err)
+{
+        unsigned gap_ms = GAP_FIRST_MS;
+
+        for (;;) {
+                struct live_process *process = member->process;
+                int r = prepare_member(run, member, err);
+
+                if (r != TARGET_BUSY || give_up(run, run->deadline_ns))
+                        return r;
+                target_rest(member->target, gap_ms);
+                gap_ms = MIN(2 * gap_ms, (unsigned)GAP_LAST_MS);
+                member_done(member);
+                member->process = process;
+        }
 }
 
 /* --- Switching one member ---------------------------------------------------------------- */
@@ -196,7 +235,7 @@ static int with_target_stopped(struct member *member,
                 target->unwinder = unwinder_new(target);
                 target->wants_unwinder = false;
         }
-        r = target_read_maps(target, err);
+        r = target_refresh_maps(target, err);
         if (r == 0)
                 r = collect_ranges(member, &ranges, &n_ranges, err);
         if (r == 0)
@@ -211,12 +250,6 @@ static int with_target_stopped(struct member *member,
         target_resume(target);
         (void)fault_here(FAULT_RESUMED);
         return r;
-}
-
-static bool give_up(const struct run *run, uint64_t deadline_ns)
-{
-        return clock_now_ns() >= deadline_ns ||
-               (run->options->interrupted && run->options->interrupted(run->options->context));
 }
 
 /* The same, tried again while it is busy. */
@@ -235,6 +268,7 @@ static int with_target_stopped_until(const struct run *run, struct member *membe
                 /* the first look finds stale words, too: unwinding comes with the second */
                 if (!member->target->wants_unwinder && give_up(run, deadline_ns))
                         return r;
+                member->target->maps_stale = true; /* it has run for a while */
                 target_rest(member->target, gap_ms);
                 gap_ms = MIN(2 * gap_ms, (unsigned)GAP_LAST_MS);
         }
@@ -335,7 +369,7 @@ static void apply_group(const struct run *run, struct group *group)
         for (size_t i = 0; i < group->n_members; i++) {
                 struct member *member = &group->members[i];
 
-                r = prepare_member(run, member, &err);
+                r = prepare_member_until(run, member, &err);
                 if (r == 0)
                         continue;
                 settle_outcome(run, member, r, &err);
@@ -376,7 +410,7 @@ static int open_for_rollback(const struct run *run, struct member *member, struc
 {
         _cleanup_free_ struct live_instance *records = NULL;
         size_t n = 0;
-        int r = open_target(member, err);
+        int r = open_target(run, member, err);
 
         if (r == 0)
                 r = live_inspect_maps(member->target->thread, &member->target->maps, &records, &n,
@@ -463,9 +497,8 @@ static const struct live_process *item_with_pid(const struct live_plan *plan, pi
 static int find_newcomers(const struct run *run, const struct live_plan *plan,
                           struct live_plan *ret, struct error *err)
 {
-        struct live_selection everything = { 0 };
         size_t kept = 0;
-        int r = live_choose(run->patch, &everything, ret, err);
+        int r = live_choose_newcomers(run->patch, plan, run->cache, ret, err);
 
         if (r < 0)
                 return r;
@@ -519,7 +552,8 @@ static int apply_newcomers(const struct run *run, struct live_plan *plan, struct
 int live_apply(const struct patch *patch, struct live_plan *plan,
                const struct live_options *options, struct error *err)
 {
-        struct run run = { .patch = patch, .options = options };
+        _cleanup_(live_cache_freep) struct live_cache *cache = live_cache_new();
+        struct run run = { .patch = patch, .options = options, .cache = cache };
         int r;
 
         raise_descriptor_limit();
@@ -531,7 +565,8 @@ int live_apply(const struct patch *patch, struct live_plan *plan,
 int live_rollback(const struct live_rollback_filter *filter, struct live_plan *plan,
                   const struct live_options *options, struct error *err)
 {
-        struct run run = { .filter = filter, .options = options };
+        _cleanup_(live_cache_freep) struct live_cache *cache = live_cache_new();
+        struct run run = { .filter = filter, .options = options, .cache = cache };
 
         (void)err;
         run.deadline_ns = clock_now_ns() + options->deadline_ms * UINT64_C(1000000);

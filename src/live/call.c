@@ -20,7 +20,6 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "live/seccomp.h"
-#include "proc/module.h"
 #include "proc/process.h"
 
 #define CALL_WAIT_NS 1000000000u      /* for a system call; mmap waits for others' page faults */
@@ -72,16 +71,15 @@ static int place_in_module(struct target *target, uint64_t header, struct error 
 
 int target_place_stub(struct target *target, struct error *err)
 {
-        _cleanup_(modules_done) struct modules modules = { 0 };
         int r;
 
         if (target->stub)
                 return 0;
-        r = modules_read(target->thread, &target->maps, NULL, &modules, err);
+        r = target_read_modules(target, err);
         if (r != 0)
-                return r < 0 ? r : TARGET_GONE;
-        for (size_t i = 0; i < modules.n_items; i++) {
-                r = place_in_module(target, modules.items[i].address, err);
+                return r;
+        for (size_t i = 0; i < target->modules.n_items; i++) {
+                r = place_in_module(target, target->modules.items[i].address, err);
                 if (r <= 0)
                         return r;
         }

@@ -30,6 +30,7 @@ struct wish {
         const struct patch *patch;
         const struct live_rollback_filter *filter;
         const struct live_selection *selection;
+        const struct live_plan *except; /* processes that are not looked at; sorted by pid */
         struct module_cache *cache;
 };
 
@@ -78,8 +79,11 @@ static int count_instances(const struct wish *wish, pid_t pid, struct error *err
         size_t n = 0;
         int r, count = 0;
 
-        pid = process_living_thread(pid);
-        r = pid ? maps_read(pid, &maps, err) : MAPS_GONE;
+        r = maps_read(pid, &maps, err);
+        if (r == MAPS_GONE) { /* the main thread may have ended before the process */
+                pid = process_living_thread(pid);
+                r = pid ? maps_read(pid, &maps, err) : MAPS_GONE;
+        }
         if (r != 0)
                 return r < 0 ? r : 0;
         if (wish->patch) {
@@ -342,7 +346,7 @@ static int look_at(const struct wish *wish, pid_t pid, struct live_plan *plan, s
         struct process process;
         int r;
 
-        if (pid == getpid())
+        if (pid == getpid() || (wish->except && find_pid(wish->except, pid)))
                 return 0;
         r = count_instances(wish, pid, NULL);
         if (r <= 0)
@@ -382,6 +386,16 @@ int live_choose(const struct patch *patch, const struct live_selection *selectio
 {
         _cleanup_(module_cache_freep) struct module_cache *cache = module_cache_new();
         struct wish wish = { .patch = patch, .selection = selection, .cache = cache };
+
+        return choose(&wish, ret, err);
+}
+
+int live_choose_newcomers(const struct patch *patch, const struct live_plan *plan,
+                          struct live_cache *cache, struct live_plan *ret, struct error *err)
+{
+        struct live_selection everything = { 0 };
+        struct wish wish = { .patch = patch, .selection = &everything, .except = plan,
+                             .cache = live_cache_modules(cache) };
 
         return choose(&wish, ret, err);
 }

@@ -127,10 +127,11 @@ int live_inspect(pid_t pid, struct live_instance **ret, size_t *ret_n, struct er
         _cleanup_(maps_done) struct maps maps = { 0 };
         int r;
 
-        pid = process_living_thread(pid);
-        if (pid == 0)
-                return PROCESS_GONE;
         r = maps_read(pid, &maps, err);
+        if (r == MAPS_GONE) { /* the main thread may have ended before the process */
+                pid = process_living_thread(pid);
+                r = pid ? maps_read(pid, &maps, err) : MAPS_GONE;
+        }
         if (r != 0)
                 return r < 0 ? r : PROCESS_GONE;
         return live_inspect_maps(pid, &maps, ret, ret_n, err);

@@ -277,7 +277,8 @@ int instance_clean(struct instance *instance, struct error *err)
         struct target *target = instance->target;
         int r;
 
-        if (!record->exists)
+        if (!record->exists || (record_is_settled(record) &&
+                                record_level_with(record, RECORD_ROLE_CURRENT)))
                 return 0;
         r = target_read_maps(target, err);
         if (r != 0)

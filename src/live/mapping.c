@@ -44,6 +44,7 @@ int mapping_make(struct target *target, const struct mapping *mappings, size_t n
         for (size_t i = 0; i < n; i++)
                 mapping_calls(target, &mappings[i], calls + i * CALLS_PER_MAPPING);
         r = target_call(target, calls, n * CALLS_PER_MAPPING, results, &done, err);
+        target->maps_stale = true;
         for (size_t i = 0; i < n && r == 0; i++) {
                 int64_t address = results[i * CALLS_PER_MAPPING];
 
@@ -69,6 +70,7 @@ int mapping_remove(struct target *target, uint64_t address, uint64_t size, struc
         size_t done = 0;
         int r = target_call(target, &call, 1, &result, &done, err);
 
+        target->maps_stale = true;
         if (r == 0 && result < 0)
                 return target_call_failed(target, "unmap the memory of a patch", result, err);
         return r;

@@ -163,41 +163,21 @@ static int find_place(struct instance *instance, uint64_t size, bool low, uint64
                          "there is no free address space within 2 GiB of the module");
 }
 
+/* Every place that was chosen had been taken by the time it was to be mapped. */
+static int place_lost(struct instance *instance)
+{
+        error_set(&instance->target->busy, EXIT_CODE_ERROR, 0, "try again",
+                  "pid %d maps memory faster than a place for the patch can be found",
+                  instance->target->pid);
+        return TARGET_BUSY;
+}
+
 static uint32_t wanted_capacity(const struct instance *instance)
 {
         size_t n = 2 * instance->spec->n_functions;
 
         n = MAX(n, (size_t)RECORD_CAPACITY_MIN);
         return (uint32_t)MIN(n, RECORD_CAPACITY_MAX);
-}
-
-/* The switch region, with a record that says that nothing is patched yet. */
-static int make_record(struct instance *instance, struct error *err)
-{
-        struct record *record = &instance->record;
-        uint32_t capacity = wanted_capacity(instance);
-        struct mapping mapping = { MAPPING_CODE, 0, record_region_size(capacity) };
-        int r = MAPPING_TAKEN;
-
-        for (unsigned i = 0; i < PLACE_TRIES && r == MAPPING_TAKEN; i++) {
-                r = target_read_maps(instance->target, err);
-                if (r == 0)
-                        r = find_place(instance, mapping.size, false, &mapping.address, err);
-                if (r == 0)
-                        r = mapping_make(instance->target, &mapping, 1, err);
-        }
-        if (r != 0)
-                return r == MAPPING_TAKEN ? TARGET_BUSY : r;
-        record_init(record, mapping.address, capacity, instance->module_address,
-                    &instance->spec->build_id, instance->spec->module);
-        record->exists = true;
-        if (fault_here(FAULT_MAPPED_SWITCH))
-                return fault(FAULT_MAPPED_SWITCH, err);
-        resolver_set_function_stub(instance->resolver, record_stub_address(record));
-        r = record_commit(instance->target, record, err);
-        if (r == 0 && fault_here(FAULT_RECORD_WRITTEN))
-                r = fault(FAULT_RECORD_WRITTEN, err);
-        return r;
 }
 
 /* --- The new level ----------------------------------------------------------------------- */
@@ -230,7 +210,7 @@ static int choose_places(struct instance *instance, struct record_level *level, 
 {
         const struct binding *binding = instance->binding;
         uint64_t code = pages(binding->code_size), data = pages(binding->data_size), address;
-        int r = target_read_maps(instance->target, err);
+        int r = target_refresh_maps(instance->target, err);
 
         if (r == 0) /* a page between the two, so that nothing merges */
                 r = find_place(instance, code + (data ? PAGE_SIZE + data : 0), binding->low,
@@ -253,7 +233,7 @@ static int map_level(struct instance *instance, const struct record_level *level
         return mapping_make(instance->target, mappings, level->data_address ? 2 : 1, err);
 }
 
-/* Records the new level, then maps it. */
+/* Records the new level in the record that there is, then maps it. */
 static int make_level(struct instance *instance, struct record_level **ret, struct error *err)
 {
         struct record_level *level = record_level_add(&instance->record);
@@ -276,12 +256,56 @@ static int make_level(struct instance *instance, struct record_level **ret, stru
         }
         if (r != 0) {
                 *level = (struct record_level){ 0 };
-                return r == MAPPING_TAKEN ? TARGET_BUSY : r;
+                return r == MAPPING_TAKEN ? place_lost(instance) : r;
         }
         if (fault_here(FAULT_MAPPED_CODE))
                 return fault(FAULT_MAPPED_CODE, err);
         *ret = level;
         return 0;
+}
+
+/*
+ * The switch region and, unless the patch has data, the code of the first level behind it: mapped
+ * in one go, so that a thread is held once. (Regions of code are recognised if suture is killed
+ * before the record is written; a region of data would not be.)
+ */
+static int make_record(struct instance *instance, struct record_level **ret, struct error *err)
+{
+        const struct binding *binding = instance->binding;
+        struct record *record = &instance->record;
+        uint32_t capacity = wanted_capacity(instance);
+        bool with_code = binding->data_size == 0;
+        struct mapping mappings[2] = { { MAPPING_CODE, 0, record_region_size(capacity) },
+                                       { MAPPING_CODE, 0, pages(binding->code_size) } };
+        uint64_t size = mappings[0].size + (with_code ? PAGE_SIZE + mappings[1].size : 0);
+        int r = MAPPING_TAKEN;
+
+        for (unsigned i = 0; i < PLACE_TRIES && r == MAPPING_TAKEN; i++) {
+                r = target_refresh_maps(instance->target, err);
+                if (r == 0)
+                        r = find_place(instance, size, binding->low, &mappings[0].address, err);
+                mappings[1].address = mappings[0].address + mappings[0].size + PAGE_SIZE;
+                if (r == 0)
+                        r = mapping_make(instance->target, mappings, with_code ? 2 : 1, err);
+        }
+        if (r == 0 && fault_here(FAULT_MAPPED_SWITCH))
+                r = fault(FAULT_MAPPED_SWITCH, err);
+        if (r != 0)
+                return r == MAPPING_TAKEN ? place_lost(instance) : r;
+        record_init(record, mappings[0].address, capacity, instance->module_address,
+                    &instance->spec->build_id, instance->spec->module);
+        record->exists = true;
+        resolver_set_function_stub(instance->resolver, record_stub_address(record));
+        if (with_code) {
+                *ret = record_level_add(record);
+                describe_level(instance, *ret);
+                (*ret)->role = RECORD_ROLE_INCOMING;
+                (*ret)->code_address = mappings[1].address;
+        }
+        r = record_commit(instance->target, record, err);
+        if (r == 0 && fault_here(FAULT_RECORD_WRITTEN))
+                r = fault(FAULT_RECORD_WRITTEN, err);
+        return r;
 }
 
 static int make_shadow_root(struct instance *instance, struct error *err)
@@ -292,14 +316,14 @@ static int make_shadow_root(struct instance *instance, struct error *err)
 
         if (!instance->binding->wants_shadow_root)
                 return 0;
-        r = target_read_maps(instance->target, err);
+        r = target_refresh_maps(instance->target, err);
         if (r != 0)
                 return r;
         if (header->shadow_root && maps_find(&instance->target->maps, header->shadow_root))
                 return 0;
         r = MAPPING_TAKEN;
         for (unsigned i = 0; i < PLACE_TRIES && r == MAPPING_TAKEN; i++) {
-                r = target_read_maps(instance->target, err);
+                r = target_refresh_maps(instance->target, err);
                 if (r == 0)
                         r = find_place(instance, PAGE_SIZE, instance->binding->low,
                                        &mapping.address, err);
@@ -309,7 +333,7 @@ static int make_shadow_root(struct instance *instance, struct error *err)
                 if (r == 0)
                         r = mapping_make(instance->target, &mapping, 1, err);
         }
-        return r == MAPPING_TAKEN ? TARGET_BUSY : r;
+        return r == MAPPING_TAKEN ? place_lost(instance) : r;
 }
 
 static int write_checked(struct instance *instance, uint64_t address, const struct buffer *image,
@@ -517,27 +541,32 @@ static int run_pre_hook(struct instance *instance, struct record_level *level, s
 
 /* --- All of it --------------------------------------------------------------------------- */
 
-static bool record_is_clean(struct record *record)
+/* A record, and in it an incoming level: new, or one that was rolled back earlier. */
+static int prepare_level(struct instance *instance, struct record_level **ret, struct error *err)
 {
-        return !record_level_with(record, RECORD_ROLE_INCOMING) &&
-               !record_level_with(record, RECORD_ROLE_OUTGOING);
-}
-
-static int prepare_record(struct instance *instance, struct error *err)
-{
+        struct record *record = &instance->record;
         int r = 0;
 
-        if (instance->record.exists && !record_is_clean(&instance->record))
+        *ret = NULL;
+        if (record->exists && !record_is_settled(record))
                 r = instance_clean(instance, err);
-        if (r == 0 && !instance->record.exists)
-                r = make_record(instance, err);
-        return r;
+        if (r == 0 && !record->exists)
+                r = make_record(instance, ret, err);
+        if (r == 0)
+                r = make_shadow_root(instance, err);
+        if (r == 0 && !*ret) {
+                r = reuse_level(instance, ret, err);
+                if (r != 0 || *ret)
+                        return r;
+                r = make_level(instance, ret, err);
+        }
+        return r ? r : write_level(instance, *ret, err);
 }
 
 int instance_prepare(struct instance *instance, const struct patch *patch,
                      const struct patch_target *spec, struct error *err)
 {
-        struct record_level *level = NULL;
+        struct record_level *level;
         int r;
 
         instance->patch = patch;
@@ -548,16 +577,7 @@ int instance_prepare(struct instance *instance, const struct patch *patch,
         if (r == 0)
                 r = binding_new(patch, spec, &instance->binding, err);
         if (r == 0)
-                r = prepare_record(instance, err);
-        if (r == 0)
-                r = make_shadow_root(instance, err);
-        if (r == 0)
-                r = reuse_level(instance, &level, err);
-        if (r == 0 && !level) {
-                r = make_level(instance, &level, err);
-                if (r == 0)
-                        r = write_level(instance, level, err);
-        }
+                r = prepare_level(instance, &level, err);
         if (r != 0)
                 return r;
         level->role = RECORD_ROLE_INCOMING;

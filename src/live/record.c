@@ -122,6 +122,12 @@ struct record_level *record_level_add(struct record *record)
         return level;
 }
 
+bool record_is_settled(struct record *record)
+{
+        return !record_level_with(record, RECORD_ROLE_INCOMING) &&
+               !record_level_with(record, RECORD_ROLE_OUTGOING);
+}
+
 enum record_role record_role_after(const struct record_level *level)
 {
         return level->flags & (RECORD_LEVEL_PINNED | RECORD_LEVEL_ENTRY) ? RECORD_ROLE_RETAINED
@@ -248,7 +254,7 @@ int record_read(const struct elf_memory *memory, uint64_t address, struct record
 bool record_may_be_at(const struct region *region)
 {
         return region->executable && region->readable && !region->writable && !region->shared &&
-               region->inode == 0 && region->end - region->start >= RECORD_HEAD_SIZE;
+               region->inode == 0 && (region->path[0] == '\0' || region->path[1] == 'a') && region->end - region->start >= RECORD_HEAD_SIZE;
 }
 
 /* smaps(5), "VmFlags": rr is the advice MADV_RANDOM, which nobody gives to executable memory. */

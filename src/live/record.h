@@ -128,6 +128,8 @@ void record_done(struct record *record);
 struct record_level *record_level_with(struct record *record, enum record_role role);
 /* A free entry, or NULL. */
 struct record_level *record_level_add(struct record *record);
+/* True if nothing is on its way in or out. */
+bool record_is_settled(struct record *record);
 /* What a current level becomes when it is current no more. */
 enum record_role record_role_after(const struct record_level *level);
 /* Index of the function at `address`, or -1. */
@@ -152,7 +154,7 @@ enum record_outcome {
 int record_read(const struct elf_memory *memory, uint64_t address, struct record *ret,
                 char *problem, size_t problem_size);
 
-/* True for a mapping that may hold a record: anonymous, private, r-x. */
+/* True for a mapping that may hold a record: private, r-x, and "" or "[anon:...]" by name. */
 bool record_may_be_at(const struct region *region);
 /*
  * True for a switch region that was mapped but never written: what is left where suture was

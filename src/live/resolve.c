@@ -17,7 +17,6 @@
 #include "base/array.h"
 #include "live/arch/arch.h"
 #include "live/call.h"
-#include "proc/module.h"
 
 #define MAX_MODULES 65536
 #define MAX_NAMESPACES 64
@@ -79,20 +78,19 @@ int resolver_read(struct resolver *resolver, uint64_t address, uint64_t *ret, st
 static int read_modules(struct resolver *resolver, struct elf_image **ret, size_t *ret_n,
                         struct error *err)
 {
-        _cleanup_(modules_done) struct modules modules = { 0 };
+        const struct modules *modules = &resolver->target->modules;
         _cleanup_free_ struct elf_image *images = NULL;
         size_t n = 0;
-        int r = modules_read(resolver->target->thread, &resolver->target->maps, NULL, &modules,
-                             err);
+        int r = target_read_modules(resolver->target, err);
 
         if (r != 0)
-                return r < 0 ? r : TARGET_GONE;
-        for (size_t i = 0; i < modules.n_items; i++) {
+                return r;
+        for (size_t i = 0; i < modules->n_items; i++) {
                 struct elf_image *image = ARRAY_PUSH(images, n);
 
                 if (!image)
                         return error_no_memory(err);
-                if (elf_image_read(&resolver->memory, modules.items[i].address, image) != 0)
+                if (elf_image_read(&resolver->memory, modules->items[i].address, image) != 0)
                         n--;
         }
         *ret = STEAL(images);

@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "live/arch/arch.h"
 #include "live/unwind.h"
-#include "proc/module.h"
 
 #define CHUNK_BYTES (UINT64_C(8) << 20)
 
@@ -238,6 +237,11 @@ static int search_batch(struct search *search, size_t first, size_t n, size_t by
                 offset += size;
         }
         r = target_read_many(search->target, local, remote, n, err);
+        if (r < 0) { /* something was unmapped since we looked */
+                search->target->maps_stale = true;
+                search->target->busy = *err;
+                return TARGET_BUSY;
+        }
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = search_words(search, &search->pieces[first + i], local[i].iov_base);
         return r;
@@ -290,24 +294,13 @@ int safety_check(struct target *target, const struct code_range *ranges, size_t 
 
 /* --- Further stacks ---------------------------------------------------------------------- */
 
-/* Functions that switch stacks without the kernel knowing, by the names libraries give them. */
-static const char *const stack_switchers[] = {
-        "swapcontext", "setcontext",    "makecontext", "jump_fcontext", "make_fcontext",
-        "co_switch",   "coro_transfer", "pth_spawn",   "st_thread_create", NULL,
-};
-
 int safety_find_further_stacks(struct target *target, struct error *err)
 {
-        _cleanup_(modules_done) struct modules modules = { 0 };
         struct elf_memory memory = target_memory(target);
-        struct elf_image image;
-        int r = modules_read(target->thread, &target->maps, NULL, &modules, err);
+        int r = target_read_modules(target, err);
 
-        if (r != 0)
-                return r < 0 ? r : TARGET_GONE;
-        for (size_t i = 0; i < modules.n_items && !target->further_stacks; i++)
-                if (elf_image_read(&memory, modules.items[i].address, &image) == 0 &&
-                    elf_image_imports_any(&memory, &image, stack_switchers) > 0)
+        for (size_t i = 0; r == 0 && i < target->modules.n_items; i++)
+                if (live_cache_switches_stacks(target->cache, &memory, &target->modules.items[i]))
                         target->further_stacks = true;
-        return 0;
+        return r;
 }

@@ -25,45 +25,55 @@
 #define STOP_WAIT_NS 500000000u   /* for all threads together */
 #define STOP_LOOK_NS 20000000u    /* after this long a thread in state D is not waited for */
 
-int target_open(pid_t pid, const pid_t *siblings, size_t n_siblings, struct target **ret,
-                struct error *err)
+/* Opens the memory through a thread that still has it. */
+static int open_memory(struct target *target, struct error *err)
+{
+        char path[64];
+        int r;
+
+        target->thread = target->pid;
+        r = target_read_maps(target, err);
+        if (r == TARGET_GONE) { /* the main thread may have ended before the process */
+                target->thread = process_living_thread(target->pid);
+                r = target->thread ? target_read_maps(target, err) : TARGET_GONE;
+        }
+        if (r != 0)
+                return r;
+        snprintf(path, sizeof(path), "/proc/%d/mem", target->thread);
+        target->memory_fd = open(path, O_RDWR | O_CLOEXEC);
+        if (target->memory_fd >= 0)
+                return 0;
+        if (errno == ENOENT || errno == ESRCH)
+                return TARGET_GONE;
+        return error_set(err, EXIT_CODE_PERMISSION, errno, "run suture as root",
+                         "the memory of pid %d can't be opened", target->pid);
+}
+
+int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n_siblings,
+                struct live_cache *cache, struct target **ret, struct error *err)
 {
         _cleanup_(target_freep) struct target *target = calloc(1, sizeof(*target));
-        struct process process;
-        char path[64];
-        pid_t *slot;
         int r;
 
         if (!target)
                 return error_no_memory(err);
         target->memory_fd = -1;
-        r = process_read(pid, &process, err);
-        if (r != 0)
-                return r < 0 ? r : TARGET_GONE;
         target->pid = pid;
-        target->start_ticks = process.start_ticks;
-        target->thread = process_living_thread(pid);
-        if (target->thread == 0)
-                return TARGET_GONE;
+        target->start_ticks = start_ticks;
+        target->cache = cache;
         for (size_t i = 0; i <= n_siblings; i++) {
-                slot = ARRAY_PUSH(target->processes, target->n_processes);
+                pid_t *slot = ARRAY_PUSH(target->processes, target->n_processes);
+
                 if (!slot)
                         return error_no_memory(err);
                 *slot = i == 0 ? pid : siblings[i - 1];
         }
-        snprintf(path, sizeof(path), "/proc/%d/mem", target->thread);
-        target->memory_fd = open(path, O_RDWR | O_CLOEXEC);
-        if (target->memory_fd < 0) {
-                if (errno == ENOENT || errno == ESRCH)
-                        return TARGET_GONE;
-                return error_set(err, EXIT_CODE_PERMISSION, errno, "run suture as root",
-                                 "the memory of pid %d can't be opened", pid);
-        }
-        r = target_read_maps(target, err);
-        if (r != 0)
-                return r;
-        *ret = STEAL(target);
-        return 0;
+        r = open_memory(target, err);
+        if (r == 0 && !process_alive(pid, start_ticks))
+                r = TARGET_GONE;
+        if (r == 0)
+                *ret = STEAL(target);
+        return r;
 }
 
 struct target *target_free(struct target *target)
@@ -76,6 +86,7 @@ struct target *target_free(struct target *target)
         unwinder_free(target->unwinder);
         if (target->memory_fd >= 0)
                 close(target->memory_fd);
+        modules_done(&target->modules);
         maps_done(&target->maps);
         free(target->processes);
         free(target->tracees);
@@ -91,8 +102,30 @@ int target_read_maps(struct target *target, struct error *err)
 
         if (r != 0)
                 return r < 0 ? r : TARGET_GONE;
+        modules_done(&target->modules); /* they point into the maps */
+        target->modules_known = false;
         maps_done(&target->maps);
         target->maps = maps;
+        target->maps_stale = false;
+        return 0;
+}
+
+int target_refresh_maps(struct target *target, struct error *err)
+{
+        return target->maps_stale ? target_read_maps(target, err) : 0;
+}
+
+int target_read_modules(struct target *target, struct error *err)
+{
+        int r;
+
+        if (target->modules_known)
+                return 0;
+        r = modules_read(target->thread, &target->maps, live_cache_modules(target->cache),
+                         &target->modules, err);
+        if (r != 0)
+                return r < 0 ? r : TARGET_GONE;
+        target->modules_known = true;
         return 0;
 }
 

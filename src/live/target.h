@@ -14,7 +14,9 @@
 #include "base/error.h"
 #include "elf/image.h"
 #include "live/tracee.h"
+#include "live/cache.h"
 #include "proc/maps.h"
+#include "proc/module.h"
 
 struct target {
         pid_t pid;                /* the process that names it */
@@ -32,6 +34,10 @@ struct target {
         uint64_t pause_ns;        /* the longest stop of all threads so far */
         uint64_t held_ns;         /* the longest time one thread was held for a call */
         struct maps maps;
+        bool maps_stale;          /* we have mapped or unmapped something since */
+        struct modules modules;   /* as of the maps; read by target_read_modules() */
+        bool modules_known;
+        struct live_cache *cache; /* of the run; may be NULL */
         uint64_t stub;            /* address of the stub for calls, once placed (live/call.h) */
         bool seccomp_suspended;   /* a call was only possible so; it was not kill-proof */
         bool further_stacks;      /* it keeps stacks besides those of its threads */
@@ -47,15 +53,22 @@ enum target_outcome {
         TARGET_BUSY = 2,          /* not now; target->busy says who is in the way */
 };
 
-/* `siblings`: further processes known to share the memory; may be NULL. 0, TARGET_GONE, fault. */
-int target_open(pid_t pid, const pid_t *siblings, size_t n_siblings, struct target **ret,
-                struct error *err);
+/*
+ * The process `pid` that was started at `start_ticks`. `siblings`: further processes known to share
+ * its memory; may be NULL. `cache` too. 0, TARGET_GONE, fault.
+ */
+int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n_siblings,
+                struct live_cache *cache, struct target **ret, struct error *err);
 /* Lets every thread go and frees. */
 struct target *target_free(struct target *target);
 DEFINE_CLEANUP(struct target *, target_free)
 
 /* Reads target->maps anew. 0, TARGET_GONE, fault. */
 int target_read_maps(struct target *target, struct error *err);
+/* The same, where it is known that they have changed. */
+int target_refresh_maps(struct target *target, struct error *err);
+/* Reads target->modules, if they are not known yet. 0, TARGET_GONE, fault. */
+int target_read_modules(struct target *target, struct error *err);
 
 /*
  * Stops every thread; those that appear meanwhile too. On any outcome but 0 all run again.

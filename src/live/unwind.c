@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 #include "live/arch/arch.h"
-#include "proc/module.h"
 
 struct unwinder {
         Dwfl *dwfl;
@@ -100,15 +99,14 @@ static int open_mapped(const struct target *target, uint64_t address)
 
 static void report_modules(struct unwinder *unwinder)
 {
-        _cleanup_(modules_done) struct modules modules = { 0 };
         struct target *target = unwinder->target;
         struct elf_memory memory = target_memory(target);
         struct elf_image image;
 
-        if (modules_read(target->thread, &target->maps, NULL, &modules, NULL) != 0)
+        if (target_read_modules(target, NULL) != 0)
                 return;
-        for (size_t i = 0; i < modules.n_items; i++) {
-                const struct module *module = &modules.items[i];
+        for (size_t i = 0; i < target->modules.n_items; i++) {
+                const struct module *module = &target->modules.items[i];
                 int fd;
 
                 if (elf_image_read(&memory, module->address, &image) != 0)

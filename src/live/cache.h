@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+/*
+ * What is the same for every process that maps a module, kept for the length of one run: a library
+ * in 1,000 processes is looked at once.
+ */
+#include <stdbool.h>
+#include "elf/build-id.h"
+#include "elf/image.h"
+#include "proc/module.h"
+
+struct live_cache;
+
+struct live_cache *live_cache_new(void);
+struct live_cache *live_cache_free(struct live_cache *cache);
+DEFINE_CLEANUP(struct live_cache *, live_cache_free)
+
+struct module_cache *live_cache_modules(struct live_cache *cache);
+/*
+ * Does the module switch stacks by itself (ucontext, coroutines)? Asked of its imports once per
+ * build ID. `cache` may be NULL.
+ */
+bool live_cache_switches_stacks(struct live_cache *cache, const struct elf_memory *memory,
+                                const struct module *module);
