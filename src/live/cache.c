@@ -2,7 +2,12 @@
 /* Answers by build ID. A module without one is asked anew each time. */
 #include "live/cache.h"
 
+#include <linux/prctl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/user.h>
 
 #include "base/array.h"
 
@@ -11,11 +16,33 @@ struct answer {
         bool switches_stacks;
 };
 
+struct choice {
+        struct build_id build_id;
+        char name[64];
+        uint64_t offset;
+};
+
 struct live_cache {
         struct module_cache *modules;
+        bool names_mappings;
+        struct choice *choices;
+        size_t n_choices;
         struct answer *answers;
         size_t n_answers;
 };
+
+/* PR_SET_VMA_ANON_NAME (prctl(2)) answers EINVAL where the kernel was built without it. */
+static bool kernel_names_mappings(void)
+{
+        void *page = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        bool named;
+
+        if (page == MAP_FAILED)
+                return false;
+        named = prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, page, PAGE_SIZE, "suture") == 0;
+        munmap(page, PAGE_SIZE);
+        return named;
+}
 
 struct live_cache *live_cache_new(void)
 {
@@ -23,6 +50,7 @@ struct live_cache *live_cache_new(void)
 
         if (!cache)
                 return NULL;
+        cache->names_mappings = kernel_names_mappings();
         cache->modules = module_cache_new();
         return cache->modules ? STEAL(cache) : NULL;
 }
@@ -33,8 +61,39 @@ struct live_cache *live_cache_free(struct live_cache *cache)
                 return NULL;
         module_cache_free(cache->modules);
         free(cache->answers);
+        free(cache->choices);
         free(cache);
         return NULL;
+}
+
+bool live_cache_names_mappings(const struct live_cache *cache)
+{
+        return cache && cache->names_mappings;
+}
+
+uint64_t live_cache_ifunc(const struct live_cache *cache, const struct build_id *module,
+                          const char *name)
+{
+        for (size_t i = 0; cache && i < cache->n_choices; i++)
+                if (build_id_equal(&cache->choices[i].build_id, module) &&
+                    strcmp(cache->choices[i].name, name) == 0)
+                        return cache->choices[i].offset;
+        return 0;
+}
+
+void live_cache_set_ifunc(struct live_cache *cache, const struct build_id *module,
+                          const char *name, uint64_t offset)
+{
+        struct choice *choice;
+
+        if (!cache || module->size == 0 || strlen(name) >= sizeof(choice->name))
+                return;
+        choice = ARRAY_PUSH(cache->choices, cache->n_choices);
+        if (!choice) /* then it is asked again */
+                return;
+        choice->build_id = *module;
+        strcpy(choice->name, name);
+        choice->offset = offset;
 }
 
 struct module_cache *live_cache_modules(struct live_cache *cache)

@@ -15,6 +15,16 @@ struct live_cache *live_cache_new(void);
 struct live_cache *live_cache_free(struct live_cache *cache);
 DEFINE_CLEANUP(struct live_cache *, live_cache_free)
 
+/* Can this kernel name anonymous mappings? False for NULL. */
+bool live_cache_names_mappings(const struct live_cache *cache);
+/*
+ * What the resolver of an indirect function chose, as an offset in its module: the same for all
+ * processes of one machine. 0 where it is not known yet.
+ */
+uint64_t live_cache_ifunc(const struct live_cache *cache, const struct build_id *module,
+                          const char *name);
+void live_cache_set_ifunc(struct live_cache *cache, const struct build_id *module,
+                          const char *name, uint64_t offset);
 struct module_cache *live_cache_modules(struct live_cache *cache);
 /*
  * Does the module switch stacks by itself (ucontext, coroutines)? Asked of its imports once per

@@ -12,7 +12,7 @@
 
 #include "live/call.h"
 
-#define CALLS_PER_MAPPING 3
+#define CALLS_PER_MAPPING 2
 
 static void mapping_calls(const struct target *target, const struct mapping *mapping,
                           struct arch_call calls[static CALLS_PER_MAPPING])
@@ -24,11 +24,15 @@ static void mapping_calls(const struct target *target, const struct mapping *map
                 { mapping->address, mapping->size, protection,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0 }
         };
-        calls[1] = (struct arch_call){ SYS_madvise,
-                                       { mapping->address, mapping->size, MADV_RANDOM } };
-        calls[2] = (struct arch_call){ SYS_prctl,
-                                       { PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping->address,
-                                         mapping->size, target->stub + arch_call_stub_name } };
+        if (live_cache_names_mappings(target->cache))
+                calls[1] = (struct arch_call){
+                        SYS_prctl,
+                        { PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping->address, mapping->size,
+                          target->stub + arch_call_stub_name }
+                };
+        else
+                calls[1] = (struct arch_call){ SYS_madvise,
+                                               { mapping->address, mapping->size, MADV_RANDOM } };
 }
 
 int mapping_make(struct target *target, const struct mapping *mappings, size_t n,

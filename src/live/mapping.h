@@ -22,7 +22,7 @@ struct mapping {
 
 /*
  * Makes up to two mappings in one go. They are marked as suture's: by name where the kernel can
- * (PR_SET_VMA_ANON_NAME, Linux 5.17), and by the advice MADV_RANDOM, which nobody gives to code.
+ * (PR_SET_VMA_ANON_NAME, Linux 5.17), else by the advice MADV_RANDOM, which nobody gives to code.
  * 0, MAPPING_TAKEN (nothing is mapped then), TARGET_GONE, TARGET_BUSY, or a fault.
  */
 int mapping_make(struct target *target, const struct mapping *mappings, size_t n,

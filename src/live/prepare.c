@@ -266,33 +266,33 @@ static int make_level(struct instance *instance, struct record_level **ret, stru
 
 /*
  * The switch region and, unless the patch has data, the code of the first level behind it: mapped
- * in one go, so that a thread is held once. (Regions of code are recognised if suture is killed
- * before the record is written; a region of data would not be.)
+ * as one, so that a thread is held once. (Code is recognised if suture is killed before the record
+ * is written; data would not be.)
  */
 static int make_record(struct instance *instance, struct record_level **ret, struct error *err)
 {
         const struct binding *binding = instance->binding;
         struct record *record = &instance->record;
         uint32_t capacity = wanted_capacity(instance);
+        uint64_t region_size = record_region_size(capacity);
         bool with_code = binding->data_size == 0;
-        struct mapping mappings[2] = { { MAPPING_CODE, 0, record_region_size(capacity) },
-                                       { MAPPING_CODE, 0, pages(binding->code_size) } };
-        uint64_t size = mappings[0].size + (with_code ? PAGE_SIZE + mappings[1].size : 0);
+        struct mapping mapping = { MAPPING_CODE, 0,
+                                   region_size + (with_code ? pages(binding->code_size) : 0) };
         int r = MAPPING_TAKEN;
 
         for (unsigned i = 0; i < PLACE_TRIES && r == MAPPING_TAKEN; i++) {
                 r = target_refresh_maps(instance->target, err);
                 if (r == 0)
-                        r = find_place(instance, size, binding->low, &mappings[0].address, err);
-                mappings[1].address = mappings[0].address + mappings[0].size + PAGE_SIZE;
+                        r = find_place(instance, mapping.size, binding->low, &mapping.address,
+                                       err);
                 if (r == 0)
-                        r = mapping_make(instance->target, mappings, with_code ? 2 : 1, err);
+                        r = mapping_make(instance->target, &mapping, 1, err);
         }
         if (r == 0 && fault_here(FAULT_MAPPED_SWITCH))
                 r = fault(FAULT_MAPPED_SWITCH, err);
         if (r != 0)
                 return r == MAPPING_TAKEN ? place_lost(instance) : r;
-        record_init(record, mappings[0].address, capacity, instance->module_address,
+        record_init(record, mapping.address, capacity, instance->module_address,
                     &instance->spec->build_id, instance->spec->module);
         record->exists = true;
         resolver_set_function_stub(instance->resolver, record_stub_address(record));
@@ -300,7 +300,7 @@ static int make_record(struct instance *instance, struct record_level **ret, str
                 *ret = record_level_add(record);
                 describe_level(instance, *ret);
                 (*ret)->role = RECORD_ROLE_INCOMING;
-                (*ret)->code_address = mappings[1].address;
+                (*ret)->code_address = mapping.address + region_size;
         }
         r = record_commit(instance->target, record, err);
         if (r == 0 && fault_here(FAULT_RECORD_WRITTEN))

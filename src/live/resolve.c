@@ -195,16 +195,23 @@ static int follow_ifunc(struct resolver *resolver, const char *name,
                         const struct elf_image *definer, uint64_t function, uint64_t *ret,
                         struct error *err)
 {
+        struct live_cache *cache = resolver->target->cache;
         struct slot_search search = { resolver, name, definer, 0 };
+        uint64_t known = live_cache_ifunc(cache, &definer->build_id, name);
         int64_t chosen;
         int r;
 
+        if (known) {
+                *ret = definer->bias + known;
+                return 0;
+        }
         for (size_t i = 0; i < resolver->n_scope && search.found == 0; i++)
                 if (&resolver->scope[i] != definer)
                         elf_image_each_slot(&resolver->memory, &resolver->scope[i], bound_slot,
                                             &search);
         if (search.found) {
                 *ret = search.found;
+                live_cache_set_ifunc(cache, &definer->build_id, name, *ret - definer->bias);
                 return 0;
         }
         if (resolver->function_stub == 0)
@@ -216,9 +223,11 @@ static int follow_ifunc(struct resolver *resolver, const char *name,
                 return r;
         r = target_call_function(resolver->target, resolver->function_stub, function, 0, &chosen,
                                  err);
-        if (r == 0)
-                *ret = (uint64_t)chosen;
-        return r;
+        if (r != 0)
+                return r;
+        *ret = (uint64_t)chosen;
+        live_cache_set_ifunc(cache, &definer->build_id, name, *ret - definer->bias);
+        return 0;
 }
 
 int resolver_find(struct resolver *resolver, const char *name, const char *version, uint64_t *ret,
