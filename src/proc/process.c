@@ -330,9 +330,15 @@ pid_t process_living_thread(pid_t pid)
 {
         _cleanup_free_ pid_t *tids = NULL;
         struct thread_status status;
+        struct stat_fields stat;
         size_t n = 0;
 
-        if (process_threads(pid, &tids, &n, NULL) != 0)
+        /* Nearly always the main thread lives; then this is all. */
+        if (read_stat(pid, &stat, NULL) != 0)
+                return 0;
+        if (stat.state != 'Z' && stat.state != 'X')
+                return pid;
+        if (stat.n_threads <= 1 || process_threads(pid, &tids, &n, NULL) != 0)
                 return 0;
         for (size_t i = 0; i < n; i++)
                 if (thread_status_read(pid, tids[i], &status, NULL) == 0 &&

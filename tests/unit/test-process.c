@@ -2,6 +2,7 @@
 #include "proc/process.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -122,6 +123,39 @@ static void test_zombie_and_gone(void **state)
         assert_false(process_alive(pid, process.start_ticks));
 }
 
+static void *wait_forever(void *context)
+{
+        for (;;)
+                pause();
+        return context;
+}
+
+static void test_main_thread_ended(void **state)
+{
+        struct process process;
+        pid_t pid = fork();
+
+        (void)state;
+        if (pid == 0) {
+                pthread_t thread;
+
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (pthread_create(&thread, NULL, wait_forever, NULL) != 0)
+                        _exit(1);
+                pthread_exit(NULL);
+        }
+        assert_true(pid > 0);
+        do
+                assert_int_equal(process_read(pid, &process, NULL), 0);
+        while (process.state != 'Z');
+        assert_int_equal(process.n_threads, 2);
+        assert_true(process_alive(pid, process.start_ticks));
+        assert_true(process_living_thread(pid) > pid);
+        assert_int_equal(process_living_thread(getpid()), getpid());
+        end_child(pid);
+        assert_int_equal(process_living_thread(pid), 0);
+}
+
 static void handler(int signal)
 {
         (void)signal;
@@ -235,6 +269,7 @@ int main(void)
                 cmocka_unit_test(test_odd_name),
                 cmocka_unit_test(test_traced),
                 cmocka_unit_test(test_zombie_and_gone),
+                cmocka_unit_test(test_main_thread_ended),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test(test_kernel_thread),
                 cmocka_unit_test(test_lists),
