@@ -176,6 +176,24 @@ static void run_rlimit(struct victim *victim)
         work(victim);
 }
 
+/* Two processes of one tree, of which the child has no room: together they are all or nothing. */
+static void run_family(struct victim *victim)
+{
+        pid_t parent = getpid(), child = fork();
+
+        if (child < 0)
+                victim_fail("fork");
+        if (child == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (getppid() != parent)
+                        _exit(0);
+                run_rlimit(victim);
+        }
+        while (!atomic_load(&victim->file->state.ready))
+                usleep(1000);
+        work(victim);
+}
+
 static void run_undumpable(struct victim *victim)
 {
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -293,6 +311,7 @@ const struct mode modes_place[] = {
         { "seccomp-allow", 1, run_seccomp_allow },
         { "mdwe", 1, run_mdwe },
         { "rlimit", 1, run_rlimit },
+        { "family", 1, run_family },
         { "undumpable", 1, run_undumpable },
         { "dlmopen", 1, run_dlmopen },
         { "anonymous-text", 1, run_anonymous_text },
