@@ -26,6 +26,7 @@ struct input {
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
+        size = recall(data, size, max_size, seed);
         if (seed % 4 == 0)
                 return LLVMFuzzerMutate(data, size, max_size);
         mutate_elf_image(data, size, ADDRESS, seed);
@@ -54,25 +55,25 @@ static bool take_slot(void *context, const char *name, enum elf_slot_kind kind, 
 
 static void ask(const struct elf_memory *memory, const struct elf_image *image)
 {
-        static const char *const names[] = {
-                "seed_answer", "seed_old", "seed_data", "seed_weak", "malloc", "none",
-                "__vdso_gettimeofday", "clock_gettime", "",
+        static const struct {
+                const char *name, *version;
+        } questions[] = {
+                { "seed_answer", "SEED_1" }, { "seed_old", "SEED_1" }, { "seed_old", "SEED_2" },
+                { "seed_old", NULL }, { "seed_data", "SEED_1" }, { "seed_weak", NULL },
+                { "malloc", "GLIBC_2.2.5" }, { "none", NULL }, { "", NULL },
+                { "__vdso_gettimeofday", "LINUX_2.6" }, { "clock_gettime", "LINUX_2.6" },
         };
-        static const char *const versions[] = { NULL, "SEED_1", "SEED_2", "LINUX_2.6",
-                                                "GLIBC_2.2.5" };
         static const char *const imports[] = { "makecontext", "malloc", "none", NULL };
         size_t n_slots = 0;
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                for (size_t j = 0; j < ARRAY_SIZE(versions); j++) {
-                        struct elf_image_symbol symbol = { 0 };
-                        int r = elf_image_lookup(memory, image, names[i], versions[j], &symbol);
+        for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+                struct elf_image_symbol symbol = { 0 };
+                int r = elf_image_lookup(memory, image, questions[i].name, questions[i].version,
+                                         &symbol);
 
-                        if (r == 0 && (symbol.bind == STB_LOCAL || symbol.type == STT_SECTION))
-                                abort();
-                        if (r > 1)
-                                abort();
-                }
+                if (r > 1 ||
+                    (r == 0 && (symbol.bind == STB_LOCAL || symbol.type == STT_SECTION)))
+                        abort();
         }
         elf_image_each_slot(memory, image, take_slot, &n_slots);
         elf_image_imports_any(memory, image, imports);
@@ -90,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     image.build_id.size > BUILD_ID_MAX)
                         abort();
                 ask(&memory, &image);
+                remember(data, size);
                 if (image.gnu_hash && image.sysv_hash) {
                         image.gnu_hash = 0;
                         ask(&memory, &image);

@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
+        size = recall(data, size, max_size, seed);
         if (seed % 4 == 0)
                 return LLVMFuzzerMutate(data, size, max_size);
         mutate_elf_file(data, size, seed);
@@ -22,9 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct error err = { 0 };
         struct elf_view view;
 
-        if (elf_view_open(data, size, "the file", &view, &err) == 0)
+        if (elf_view_open(data, size, "the file", &view, &err) == 0) {
                 walk_view(&view);
-        else if (err.cause[0] == '\0' || err.next[0] == '\0')
+                remember(data, size);
+        } else if (err.cause[0] == '\0' || err.next[0] == '\0') {
                 abort();
+        }
         return 0;
 }

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
 {
+        size = recall(data, size, max_size, seed);
         switch (seed % 8) {
         case 0: return LLVMFuzzerMutate(data, size, max_size);
         case 1:
@@ -41,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (!patch_is_sound(patch))
                 abort();
+        remember(data, size);
         walk_view(&patch->view);
         patch_free(patch);
         return 0;

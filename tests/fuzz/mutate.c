@@ -16,6 +16,38 @@ static unsigned int next(unsigned int *seed)
         return *seed >> 8;
 }
 
+#define MAX_REMEMBERED 16
+
+static struct {
+        uint8_t *data;
+        size_t size;
+} remembered[MAX_REMEMBERED];
+static size_t n_remembered;
+
+void remember(const uint8_t *data, size_t size)
+{
+        uint8_t *copy = n_remembered < MAX_REMEMBERED ? malloc(size + 1) : NULL;
+
+        if (!copy)
+                return;
+        memcpy(copy, data, size);
+        remembered[n_remembered].data = copy;
+        remembered[n_remembered++].size = size;
+}
+
+size_t recall(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+        unsigned int choice = next(&seed);
+
+        if (choice % 2 == 0 || n_remembered == 0)
+                return size;
+        choice = choice / 2 % n_remembered;
+        if (remembered[choice].size > max_size)
+                return size;
+        memcpy(data, remembered[choice].data, remembered[choice].size);
+        return remembered[choice].size;
+}
+
 static uint64_t odd_value(unsigned int *seed, uint64_t old, size_t size)
 {
         const uint64_t values[] = {

@@ -8,6 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Inputs that were accepted are the best to start from: with one thing changed they get to the
+ * check of that thing. The first ones are kept (the seeds come first), and now and then recall()
+ * replaces `data` by one of them. Returns the size.
+ */
+void remember(const uint8_t *data, size_t size);
+size_t recall(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+
 /* A file: header, section headers, program headers, symbols, relocations. Same size. */
 void mutate_elf_file(uint8_t *data, size_t size, unsigned int seed);
 /* A mapped module: header, program headers, and what the dynamic section leads to. Same size. */
