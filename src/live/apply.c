@@ -23,6 +23,7 @@
 
 #define GAP_FIRST_MS 1
 #define GAP_LAST_MS 250
+#define QUICK_ATTEMPTS 4 /* within some ten milliseconds, whatever the deadline */
 #define UNDO_WAIT_MS 10000
 #define FOLLOW_UPS 3    /* rounds for processes that were forked meanwhile */
 
@@ -231,10 +232,6 @@ static int with_target_stopped(struct member *member,
         size_t n_ranges = 0;
         int r;
 
-        if (target->wants_unwinder && !target->unwinder) {
-                target->unwinder = unwinder_new(target);
-                target->wants_unwinder = false;
-        }
         r = target_refresh_maps(target, err);
         if (r == 0)
                 r = collect_ranges(member, &ranges, &n_ranges, err);
@@ -258,16 +255,18 @@ static int with_target_stopped_until(const struct run *run, struct member *membe
                                      int (*act)(struct instance *instance, struct error *err),
                                      struct error *err)
 {
+        struct target *target = member->target;
         unsigned gap_ms = GAP_FIRST_MS;
-        int r;
 
-        for (;;) {
-                r = with_target_stopped(member, act, err);
-                if (r != TARGET_BUSY)
+        for (unsigned attempt = 1;; attempt++) {
+                int r = with_target_stopped(member, act, err);
+
+                if (r != TARGET_BUSY || (attempt > QUICK_ATTEMPTS && give_up(run, deadline_ns)))
                         return r;
-                /* the first look finds stale words, too: unwinding comes with the second */
-                if (!member->target->wants_unwinder && give_up(run, deadline_ns))
-                        return r;
+                /* a thread that is only passing through is soon gone; one that stays may be there
+                 * by a stale word only, which unwinding tells, but that makes the stop longer */
+                if (attempt == QUICK_ATTEMPTS && target->wants_unwinder && !target->unwinder)
+                        target->unwinder = unwinder_new(target);
                 member->target->maps_stale = true; /* it has run for a while */
                 target_rest(member->target, gap_ms);
                 gap_ms = MIN(2 * gap_ms, (unsigned)GAP_LAST_MS);

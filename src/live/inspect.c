@@ -37,7 +37,7 @@ static void judge(const struct elf_memory *memory, const struct record *record,
                   const struct record_level *level, struct live_instance *instance)
 {
         struct build_id build_id = { 0 };
-        int jumps = record_count_jumps(memory, record);
+        size_t jumps = record_count_jumps(memory, record);
 
         if (elf_image_read_build_id(memory, record->header.module_address, &build_id) != 0 ||
             !build_id_equal(&build_id, &instance->build_id))
@@ -48,7 +48,7 @@ static void judge(const struct elf_memory *memory, const struct record *record,
                 instance->state = LIVE_STATE_RETIRED;
         else if (level->role != RECORD_ROLE_CURRENT || jumps == 0)
                 instance->state = LIVE_STATE_PREPARED;
-        else if (jumps == (int)record->n_functions)
+        else if (record_count_missing_jumps(memory, record) == 0)
                 instance->state = LIVE_STATE_ACTIVE;
         else
                 damaged(instance, "some of its jumps are missing");

@@ -118,8 +118,7 @@ bool instance_is_active(struct instance *instance)
 
         return instance->record.exists &&
                record_level_with(&instance->record, RECORD_ROLE_CURRENT) &&
-               record_count_jumps(&memory, &instance->record) ==
-                       (int)instance->record.n_functions;
+               record_count_missing_jumps(&memory, &instance->record) == 0;
 }
 
 /* --- Code that must be clear ------------------------------------------------------------- */
@@ -218,24 +217,30 @@ static int run_undo_hook(struct instance *instance, struct record_level *level, 
                                     hook, 0, &result, err);
 }
 
-static bool is_mapped(const struct target *target, uint64_t address)
+/*
+ * What the record names may not be there: a run that was killed has recorded it before it was
+ * mapped, or unmapped it already, and the target may have put something else in its place since.
+ */
+static int unmap_ours(struct target *target, enum mapping_kind kind, uint64_t address,
+                      uint64_t size, struct error *err)
 {
-        return address != 0 && maps_find(&target->maps, address) != NULL;
+        struct mapping mapping = { kind, address, ROUND_UP(size, (uint64_t)PAGE_SIZE) };
+
+        if (address == 0 || !mapping_is_ours(target, &mapping))
+                return 0;
+        return mapping_remove(target, mapping.address, mapping.size, err);
 }
 
 static int unmap_level(struct instance *instance, struct record_level *level, struct error *err)
 {
         struct target *target = instance->target;
-        int r = 0;
+        int r;
 
         if (fault_here(FAULT_UNMAP))
                 return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at unmap");
-        if (is_mapped(target, level->code_address))
-                r = mapping_remove(target, level->code_address,
-                                   ROUND_UP((uint64_t)level->code_size, (uint64_t)PAGE_SIZE), err);
-        if (r == 0 && is_mapped(target, level->data_address))
-                r = mapping_remove(target, level->data_address,
-                                   ROUND_UP((uint64_t)level->data_size, (uint64_t)PAGE_SIZE), err);
+        r = unmap_ours(target, MAPPING_CODE, level->code_address, level->code_size, err);
+        if (r == 0)
+                r = unmap_ours(target, MAPPING_DATA, level->data_address, level->data_size, err);
         if (r == 0) {
                 *level = (struct record_level){ 0 };
                 r = record_commit(target, &instance->record, err);
@@ -292,12 +297,10 @@ int instance_clean(struct instance *instance, struct error *err)
         if (r != 0 || record_level_with(record, RECORD_ROLE_CURRENT) ||
             record_level_with(record, RECORD_ROLE_RETAINED))
                 return r;
-        if (record->header.shadow_root && is_mapped(target, record->header.shadow_root)) {
-                r = mapping_remove(target, record->header.shadow_root, PAGE_SIZE, err);
-                if (r != 0)
-                        return r;
-        }
-        r = mapping_remove(target, record->header.address, record->header.region_size, err);
+        r = unmap_ours(target, MAPPING_DATA, record->header.shadow_root, PAGE_SIZE, err);
+        if (r == 0)
+                r = mapping_remove(target, record->header.address, record->header.region_size,
+                                   err);
         if (r == 0)
                 record_done(record);
         return r;

@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <linux/prctl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <syscall.h>
 
+#include "base/file.h"
 #include "live/call.h"
 
 #define CALLS_PER_MAPPING 2
@@ -65,6 +68,49 @@ int mapping_make(struct target *target, const struct mapping *mappings, size_t n
                 return target_call_failed(target, "map memory for the patch", address, err);
         }
         return r;
+}
+
+/* smaps(5), "VmFlags": rr is the advice MADV_RANDOM. */
+static bool has_random_advice(const struct target *target, uint64_t start)
+{
+        _cleanup_buffer_ struct buffer text = { 0 };
+        char path[64], wanted[32];
+        const char *at, *flags;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps", target->thread);
+        if (file_read(path, 64u << 20, &text, NULL) < 0)
+                return false;
+        snprintf(wanted, sizeof(wanted), "%08lx-", start);
+        at = (const char *)text.data;
+        while (at && strncmp(at, wanted, strlen(wanted)) != 0) {
+                at = strchr(at, '\n');
+                at = at ? at + 1 : NULL;
+        }
+        flags = at ? strstr(at, "VmFlags:") : NULL;
+        if (!flags)
+                return false;
+        at = strstr(flags, " rr");
+        return at && at < flags + strcspn(flags, "\n");
+}
+
+bool mapping_is_marked(const struct target *target, const struct region *region)
+{
+        return strstr(region->path, ":suture]") || has_random_advice(target, region->start);
+}
+
+bool mapping_is_ours(const struct target *target, const struct mapping *mapping)
+{
+        const struct region *region = maps_find(&target->maps, mapping->address);
+        uint64_t end = mapping->address + mapping->size;
+        bool code = mapping->kind == MAPPING_CODE;
+
+        if (!region || region->inode != 0 || region->shared || region->executable != code ||
+            region->writable == code)
+                return false;
+        /* the advice alone is not enough for data, which others may have advised so, too */
+        if (code ? end > region->end : region->start != mapping->address || region->end != end)
+                return false;
+        return mapping_is_marked(target, region);
 }
 
 int mapping_remove(struct target *target, uint64_t address, uint64_t size, struct error *err)

@@ -27,5 +27,12 @@ struct mapping {
  */
 int mapping_make(struct target *target, const struct mapping *mappings, size_t n,
                  struct error *err);
+/*
+ * True if `mapping` lies there as suture made it, and not something else that the target has put
+ * in its place since: anonymous, private, and marked. target->maps must be fresh.
+ */
+bool mapping_is_ours(const struct target *target, const struct mapping *mapping);
+/* True if a region of target->maps bears the mark. */
+bool mapping_is_marked(const struct target *target, const struct region *region);
 /* 0 (also where nothing is mapped there), TARGET_GONE, TARGET_BUSY, or a fault. */
 int mapping_remove(struct target *target, uint64_t address, uint64_t size, struct error *err);

@@ -254,10 +254,8 @@ static int make_level(struct instance *instance, struct record_level **ret, stru
                 if (r == 0)
                         r = map_level(instance, level, err);
         }
-        if (r != 0) {
-                *level = (struct record_level){ 0 };
+        if (r != 0) /* the level stays recorded as incoming, for whoever cleans */
                 return r == MAPPING_TAKEN ? place_lost(instance) : r;
-        }
         if (fault_here(FAULT_MAPPED_CODE))
                 return fault(FAULT_MAPPED_CODE, err);
         *ret = level;
@@ -319,7 +317,8 @@ static int make_shadow_root(struct instance *instance, struct error *err)
         r = target_refresh_maps(instance->target, err);
         if (r != 0)
                 return r;
-        if (header->shadow_root && maps_find(&instance->target->maps, header->shadow_root))
+        mapping.address = header->shadow_root;
+        if (mapping.address && mapping_is_ours(instance->target, &mapping))
                 return 0;
         r = MAPPING_TAKEN;
         for (unsigned i = 0; i < PLACE_TRIES && r == MAPPING_TAKEN; i++) {
@@ -548,9 +547,7 @@ static int prepare_level(struct instance *instance, struct record_level **ret, s
         int r = 0;
 
         *ret = NULL;
-        if (record->exists && !record_is_settled(record))
-                r = instance_clean(instance, err);
-        if (r == 0 && !record->exists)
+        if (!record->exists)
                 r = make_record(instance, ret, err);
         if (r == 0)
                 r = make_shadow_root(instance, err);
@@ -572,6 +569,9 @@ int instance_prepare(struct instance *instance, const struct patch *patch,
         instance->patch = patch;
         instance->spec = spec;
         r = check_level(instance, err);
+        /* what is cleaned may be jumps, so it comes before the functions are looked at */
+        if (r == 0 && instance->record.exists && !record_is_settled(&instance->record))
+                r = instance_clean(instance, err);
         if (r == 0)
                 r = check_functions(instance, err);
         if (r == 0)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/file.h"
+#include "live/mapping.h"
 
 /* FNV-1a, 32 bits: against accidents, not against intent (who can write here owns the process). */
 static uint32_t checksum(const void *data, size_t size)
@@ -254,30 +254,8 @@ int record_read(const struct elf_memory *memory, uint64_t address, struct record
 bool record_may_be_at(const struct region *region)
 {
         return region->executable && region->readable && !region->writable && !region->shared &&
-               region->inode == 0 && (region->path[0] == '\0' || region->path[1] == 'a') && region->end - region->start >= RECORD_HEAD_SIZE;
-}
-
-/* smaps(5), "VmFlags": rr is the advice MADV_RANDOM, which nobody gives to executable memory. */
-static bool has_random_advice(const struct target *target, uint64_t start)
-{
-        _cleanup_buffer_ struct buffer text = { 0 };
-        char path[64], wanted[32];
-        const char *at, *flags;
-
-        snprintf(path, sizeof(path), "/proc/%d/smaps", target->thread);
-        if (file_read(path, 64u << 20, &text, NULL) < 0)
-                return false;
-        snprintf(wanted, sizeof(wanted), "%lx-", start);
-        at = (const char *)text.data;
-        while (at && strncmp(at, wanted, strlen(wanted)) != 0) {
-                at = strchr(at, '\n');
-                at = at ? at + 1 : NULL;
-        }
-        flags = at ? strstr(at, "VmFlags:") : NULL;
-        if (!flags)
-                return false;
-        at = strstr(flags, " rr");
-        return at && at < flags + strcspn(flags, "\n");
+               region->inode == 0 && (region->path[0] == '\0' || region->path[1] == 'a') &&
+               region->end - region->start >= RECORD_HEAD_SIZE;
 }
 
 bool record_is_orphan(struct target *target, const struct region *region)
@@ -288,7 +266,7 @@ bool record_is_orphan(struct target *target, const struct region *region)
         return record_may_be_at(region) &&
                target_read(target, region->start, head, sizeof(head), NULL) == 0 &&
                memcmp(head, zeros, sizeof(head)) == 0 &&
-               (strstr(region->path, ":suture]") || has_random_advice(target, region->start));
+               mapping_is_marked(target, region);
 }
 
 bool record_has_jump(const struct elf_memory *memory, const struct record *record, size_t i)
@@ -300,11 +278,38 @@ bool record_has_jump(const struct elf_memory *memory, const struct record *recor
                arch_jump_target(code, at, &to) && to == record_slot_address(record, i);
 }
 
-int record_count_jumps(const struct elf_memory *memory, const struct record *record)
+size_t record_count_jumps(const struct elf_memory *memory, const struct record *record)
 {
-        int n = 0;
+        size_t n = 0;
 
         for (size_t i = 0; i < record->n_functions; i++)
                 n += record_has_jump(memory, record, i);
+        return n;
+}
+
+/* True if a slot leads to the code of the current level. */
+static bool is_switched(const struct record *record, size_t function)
+{
+        const uint8_t *slot = record->head + RECORD_SLOTS + function * ARCH_SLOT_SIZE;
+        uint64_t to;
+
+        if (!arch_jump_target(slot, record_slot_address(record, function), &to))
+                return false;
+        for (size_t i = 0; i < RECORD_LEVELS; i++) {
+                const struct record_level *level = &record->levels[i];
+
+                if (level->role == RECORD_ROLE_CURRENT && to >= level->code_address &&
+                    to - level->code_address < level->code_size)
+                        return true;
+        }
+        return false;
+}
+
+size_t record_count_missing_jumps(const struct elf_memory *memory, const struct record *record)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < record->n_functions; i++)
+                n += is_switched(record, i) && !record_has_jump(memory, record, i);
         return n;
 }

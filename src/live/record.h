@@ -162,6 +162,11 @@ bool record_may_be_at(const struct region *region);
  */
 bool record_is_orphan(struct target *target, const struct region *region);
 
-/* How many of the functions of the current level have their jump in place; -1 if unreadable. */
-int record_count_jumps(const struct elf_memory *memory, const struct record *record);
+/* How many functions have their jump in place, wherever it leads in the end. */
+size_t record_count_jumps(const struct elf_memory *memory, const struct record *record);
+/*
+ * How many functions lack the jump that would lead them to the code of the current level. Functions
+ * of other patches, applied and taken back earlier, stay in the record and need none.
+ */
+size_t record_count_missing_jumps(const struct elf_memory *memory, const struct record *record);
 bool record_has_jump(const struct elf_memory *memory, const struct record *record, size_t i);

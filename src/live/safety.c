@@ -14,6 +14,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "live/arch/arch.h"
 #include "live/unwind.h"
 
@@ -108,6 +109,8 @@ static int judge_hit(struct search *search, const struct piece *piece,
                 for (size_t i = 0; i < n && !real; i++)
                         real = range_of(search, frames[i]);
         }
+        log_debug("thread %d: a word on its stack points into %s: %s", piece->tracee->tid,
+                  range->name, n == 0 ? "not unwound" : real ? "a frame" : "stale");
         return real ? busy(search, piece->tracee, real) : 0;
 }
 
