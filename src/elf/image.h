@@ -72,8 +72,10 @@ struct elf_image_symbol {
 /*
  * Looks for a definition by name and version in the module's dynamic symbols, through its hash
  * table, with the rules of the dynamic linker (glibc elf/dl-lookup.c, check_match). `version` may
- * be NULL: then the default version or, as there, the base. 0, or 1 if there is none, or
- * negative errno.
+ * be NULL: then, as by dlsym(3), the base definition or the default version. In a program that is
+ * not PIE, a function it only needs but whose address it takes is found too, with the section
+ * SHN_UNDEF: the linker gives its PLT entry as the function's address; calls do not bind to it.
+ * 0, or 1 if there is none, or negative errno (-EBADMSG: the tables are broken).
  */
 int elf_image_lookup(const struct elf_memory *memory, const struct elf_image *image,
                      const char *name, const char *version, struct elf_image_symbol *ret);
