@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ["-O2", "-fPIE", "-ffunction-sections", "-fno-asynchronous-unwind-tables",
@@ -17,9 +18,9 @@ def tool(*words):
 
 
 def build(folder):
-    """Compiles the victim; gives its path."""
+    """Compiles the victim, with a build ID that no other one has; gives its path."""
     path = os.path.join(folder, "answer")
-    tool("gcc", *FLAGS, "-pie", "-Wl,--build-id", os.path.join(HERE, "answer.c"), "-o", path)
+    tool("gcc", *FLAGS, "-pie", "-Wl,--build-id=0x" + uuid.uuid4().hex, os.path.join(HERE, "answer.c"), "-o", path)
     return path
 
 
