@@ -39,6 +39,16 @@ static int remove_orphans(struct target *target, struct error *err)
         return 0;
 }
 
+/* A record can be older than the module: another may have been loaded where its own was. */
+static bool is_record_of(const struct record *record, const struct instance *instance)
+{
+        const struct build_id *build_id = &resolver_module(instance->resolver)->build_id;
+
+        return record->header.module_address == instance->module_address &&
+               record->header.build_id_size == build_id->size &&
+               memcmp(record->header.build_id, build_id->bytes, build_id->size) == 0;
+}
+
 static int find_record(struct instance *instance, struct error *err)
 {
         struct target *target = instance->target;
@@ -55,7 +65,7 @@ static int find_record(struct instance *instance, struct error *err)
                 r = record_read(&memory, region->start, &record, problem, sizeof(problem));
                 if (r < 0 || r == RECORD_NONE)
                         continue;
-                if (record.header.module_address != instance->module_address) {
+                if (!is_record_of(&record, instance)) {
                         record_done(&record);
                         continue;
                 }

@@ -460,7 +460,8 @@ static int new_function(struct instance *instance, size_t i, struct error *err)
                     : arch_displace(code, size, room, skip, address,
                                     record_displaced_address(record, n), &displaced);
         if (r == ARCH_NOT_DISPLACEABLE && instance->spec->n_functions == 1 && n == 0 &&
-            size >= skip + ARCH_JUMP_SIZE && !crosses_page(address + skip))
+            function->consistency == PATCH_STRICT && size >= skip + ARCH_JUMP_SIZE &&
+            !crosses_page(address + skip))
                 displaced.length = ARCH_JUMP_SIZE; /* switched by the jump itself */
         else if (r != 0) {
                 record->n_functions--;
@@ -473,7 +474,10 @@ static int new_function(struct instance *instance, size_t i, struct error *err)
         memcpy(slot->original, code + skip, MIN(displaced.length, sizeof(slot->original)));
         memcpy(slot->displaced, displaced.code, displaced.size);
         instance->slot_of[i] = n;
-        return record_write_function(instance->target, record, n, err);
+        r = record_write_function(instance->target, record, n, err);
+        if (r != 0)
+                record->n_functions--;
+        return r;
 }
 
 /* Every function of the patch gets a slot; a new one leads back to the displaced instructions. */
