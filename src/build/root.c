@@ -129,7 +129,11 @@ void root_command_done(struct root_command *command)
         *command = (struct root_command){ 0 };
 }
 
-/* $1: the root, $2 and $3: what to bind where, $4: user:group; then the command */
+/*
+ * $1: the root, $2 and $3: what to bind where, $4: user:group; then the command. The shell stays, as
+ * the first process of the PID namespace and as root: a process that changes its user loses the
+ * parent-death signal (prctl(2)), and the command would go on without suture.
+ */
 static const char enter_script[] =
         "root=$1 from=$2 to=$3 user=$4\n"
         "shift 4\n"
@@ -138,7 +142,9 @@ static const char enter_script[] =
         "        mount --bind /dev/$d \"$root/dev/$d\"\n"
         "done\n"
         "[ -z \"$from\" ] || mount --bind \"$root$from\" \"$root$to\"\n"
-        "exec chroot --userspec=\"$user\" --groups= \"$root\" \"$@\"\n";
+        "status=0\n"
+        "chroot --userspec=\"$user\" --groups= \"$root\" \"$@\" || status=$?\n"
+        "exit $status\n";
 
 int root_run(const struct store *store, const char *root, const struct root_command *command,
              const char *what, struct error *err)
