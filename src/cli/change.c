@@ -310,9 +310,12 @@ void change_print_json(struct change *change, int code, json_t *rest)
 {
         json_t *items = json_array();
 
-        for (size_t i = 0; i < change->plan.n_items; i++)
-                json_array_append_new(items, item_json(&change->plan.items[i],
-                                                       i < change->n_before ? &change->before[i] : NULL));
+        for (size_t i = 0; i < change->plan.n_items; i++) {
+                const struct change_before *before =
+                        i < change->n_before ? &change->before[i] : NULL;
+
+                json_array_append_new(items, item_json(&change->plan.items[i], before));
+        }
         json_object_set_new(rest, "dry_run", json_boolean(change->dry_run));
         json_object_set_new(rest, "longest_pause_ns",
                             json_integer((json_int_t)change_longest_pause(&change->plan)));

@@ -23,7 +23,8 @@ static const char *bash_words(enum completes completes)
                         "compgen -d -- \"$word\")",
                 [COMPLETES_FOLDER] = "mapfile -t COMPREPLY < <(compgen -d -- \"$word\")",
                 [COMPLETES_PID] =
-                        "mapfile -t COMPREPLY < <(cd /proc && compgen -d -X '*[!0-9]*' -- \"$word\")",
+                        "mapfile -t COMPREPLY < <(cd /proc && "
+                        "compgen -d -X '*[!0-9]*' -- \"$word\")",
                 [COMPLETES_UNIT] =
                         "mapfile -t COMPREPLY < <(compgen -W \"$(systemctl list-units --plain "
                         "--no-legend --type=service 2>/dev/null | cut -d' ' -f1)\" -- \"$word\")",

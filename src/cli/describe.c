@@ -184,7 +184,8 @@ const char *describe_state(enum live_state state)
         return "damaged";
 }
 
-void describe_instance_patch(const struct live_instance *instance, char ret[static PATCH_NAME_SIZE])
+void describe_instance_patch(const struct live_instance *instance,
+                             char ret[static PATCH_NAME_SIZE])
 {
         if (instance->patch_id[0])
                 snprintf(ret, PATCH_NAME_SIZE, "%s.%" PRIu32, instance->patch_id, instance->level);

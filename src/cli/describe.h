@@ -27,7 +27,8 @@ const char *describe_verdict(enum live_state state);
 const char *describe_state(enum live_state state);
 json_t *describe_instance_json(const struct live_instance *instance);
 /* "SUT-2026-0042.2" */
-void describe_instance_patch(const struct live_instance *instance, char ret[static PATCH_NAME_SIZE]);
+void describe_instance_patch(const struct live_instance *instance,
+                             char ret[static PATCH_NAME_SIZE]);
 
 /* As one word of a shell's command line. */
 void describe_shell_word(const char *word, struct buffer *ret);

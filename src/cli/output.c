@@ -76,7 +76,7 @@ static size_t sequence_length(const unsigned char *text)
         return 0;
 }
 
-/* Control characters: C0, DEL, C1, and those that turn the direction of writing (U+202A-E, U+2066-9). */
+/* C0, DEL, C1, line separators, and what turns the direction of writing (U+202A-E, U+2066-9). */
 static bool is_control(const unsigned char *text, size_t length)
 {
         if (length == 1)

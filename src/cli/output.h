@@ -36,7 +36,7 @@ void output_verdict(struct output *output, const char *word);
 /* Prints `text` broken at blanks, each line behind `indent` blanks. */
 void output_paragraph(struct output *output, unsigned indent, const char *text);
 
-/* The same document for every verb: schema, code, then the members of `rest`, which is taken over. */
+/* The document of every verb: schema, code, then the members of `rest`, which is taken over. */
 void output_json(struct output *output, const char *schema, int code, json_t *rest);
 /* As a JSON string; bytes that are not UTF-8 become '?'. NULL gives null. */
 json_t *output_json_text(const char *text);

@@ -69,7 +69,8 @@ static int look_for(const struct options *options, struct selection *selection, 
         if (r < 0)
                 return r;
         if (options->unit && !unit_seen)
-                return error_set(err, EXIT_CODE_ERROR, 0, "see the units that run: systemctl list-units",
+                return error_set(err, EXIT_CODE_ERROR, 0,
+                                 "see the units that run: systemctl list-units",
                                  "no running process belongs to the unit %s", selection->unit);
         if (options->container && !selection->container[0])
                 return error_set(err, EXIT_CODE_ERROR, 0, NULL,

@@ -31,8 +31,8 @@ static void print_options(struct output *output, const struct verb *verb)
 
 void usage_print(struct output *output)
 {
-        output_text(output, "suture closes security holes in running programs, without a restart.\n\n"
-                            "Usage: suture VERB [OPTION...] [ARGUMENT...]\n\n"
+        output_text(output, "suture closes security holes in running programs, without a "
+                            "restart.\n\nUsage: suture VERB [OPTION...] [ARGUMENT...]\n\n"
                             "Verbs:\n");
         for (size_t i = 0; i < n_verbs; i++)
                 if (!verbs[i].hidden)

@@ -41,7 +41,8 @@ static void print_text(struct output *output, const struct patch *patch)
         sha256_format(&patch->digest, digest);
         describe_cves(patch, true, &cves);
         output_text(output, "%s  %s\n", name, patch->title);
-        output_text(output, "  fixes      %s\n", cves.size ? (const char *)cves.data : "no CVE named");
+        output_text(output, "  fixes      %s\n",
+                    cves.size ? (const char *)cves.data : "no CVE named");
         output_text(output, "  source     %s %s\n", patch->source_package, patch->source_version);
         for (size_t i = 0; i < patch->n_fixes; i++)
                 output_text(output, "  from       %s\n", patch->fixes[i].name);

@@ -11,9 +11,9 @@ const struct verb verbs[] = {
                 .arguments = "",
                 .summary = "what is patched in memory, process by process",
                 .description =
-                        "Reads the record that every patched process carries in its own memory and "
-                        "says what runs there now. Nothing is stopped or changed. Without root only "
-                        "your own processes can be read; how many were not is said.",
+                        "Reads the record that every patched process carries in its own memory "
+                        "and says what runs there now. Nothing is stopped or changed. Without "
+                        "root only your own processes can be read; how many were not is said.",
                 .options = { OPTION_PID },
                 .run = verb_status,
         },
@@ -25,8 +25,8 @@ const struct verb verbs[] = {
                 .completes = COMPLETES_PATCH_FILE,
                 .summary = "check a patch file and say what it is",
                 .description =
-                        "Checks the whole file and prints its name, the CVEs, the builds it is for, "
-                        "the functions it replaces, its digest and its signature.",
+                        "Checks the whole file and prints its name, the CVEs, the builds it is "
+                        "for, the functions it replaces, its digest and its signature.",
                 .run = verb_verify,
         },
         {
@@ -37,9 +37,10 @@ const struct verb verbs[] = {
                 .completes = COMPLETES_PATCH_FILE,
                 .summary = "put a patch into running processes",
                 .description =
-                        "Finds every process that runs a build the patch is for, prints the plan, "
-                        "asks, and patches them. All processes of one service are patched, or none. "
-                        "A file that nobody signed is applied only if you name it by its digest.",
+                        "Finds every process that runs a build the patch is for, prints the "
+                        "plan, asks, and patches them. All processes of one service are "
+                        "patched, or none. A file that nobody signed is applied only if you "
+                        "name it by its digest.",
                 .options = { OPTION_PID, OPTION_UNIT, OPTION_CONTAINER, OPTION_WAIT, OPTION_DIGEST,
                              OPTION_DRY_RUN, OPTION_YES },
                 .run = verb_apply,
@@ -50,9 +51,9 @@ const struct verb verbs[] = {
                 .max_arguments = 1,
                 .summary = "take a patch back",
                 .description =
-                        "Makes the original code run again. ID is a patch with or without its level "
-                        "(SUT-2026-0042 or SUT-2026-0042.2). Without an ID, say which: --pid, "
-                        "--unit, --container, --last or --all.",
+                        "Makes the original code run again. ID is a patch with or without its "
+                        "level (SUT-2026-0042 or SUT-2026-0042.2). Without an ID, say which: "
+                        "--pid, --unit, --container, --last or --all.",
                 .options = { OPTION_PID, OPTION_UNIT, OPTION_CONTAINER, OPTION_ALL, OPTION_LAST,
                              OPTION_WAIT, OPTION_DRY_RUN, OPTION_YES },
                 .run = verb_rollback,
@@ -63,8 +64,8 @@ const struct verb verbs[] = {
                 .summary = "make a patch from a source fix",
                 .description =
                         "Rebuilds a Debian source package, proves that the rebuild is what was "
-                        "shipped, applies the fix, and writes the functions that differ as a patch "
-                        "file. The packages of this machine are not touched.",
+                        "shipped, applies the fix, and writes the functions that differ as a "
+                        "patch file. The packages of this machine are not touched.",
                 .options = { OPTION_SOURCE, OPTION_FIX, OPTION_CVE, OPTION_BINARY, OPTION_ID,
                              OPTION_LEVEL, OPTION_TITLE, OPTION_AUTHOR, OPTION_SUPERSEDES,
                              OPTION_OUTPUT, OPTION_CACHE },
@@ -76,8 +77,9 @@ const struct verb verbs[] = {
                 .max_arguments = 1,
                 .summary = "what a code of suture build means, and what to do",
                 .description =
-                        "Prints the rule behind a code such as SB112: what was found, why it is not "
-                        "safe, what to do, with an example. Without a code all rules are listed.",
+                        "Prints the rule behind a code such as SB112: what was found, why it is "
+                        "not safe, what to do, with an example. Without a code all rules are "
+                        "listed.",
                 .run = verb_explain,
         },
         {

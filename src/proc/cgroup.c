@@ -282,7 +282,7 @@ static struct {
         char freezer[256], freezer_root[256];
 } mounts;
 
-/* One line of /proc/self/mountinfo (proc(5)): "ID PARENT DEV ROOT POINT OPTIONS… - TYPE SRC SUPER". */
+/* A line of /proc/self/mountinfo: "ID PARENT DEV ROOT POINT OPTIONS… - TYPE SOURCE SUPER". */
 static void note_mount(const char *line)
 {
         char root[256], point[256], type[32], super[512];

@@ -22,7 +22,10 @@ bool cgroup_parse_controller(const char *text, const char *controller, char *ret
  * the host's unit for the container. In a user's manager: "user@1000.service/app.service".
  */
 void cgroup_parse_unit(const char *path, char *ret, size_t ret_size);
-/* The container, in the form given at struct process. */
+/*
+ * The container: "KIND:NAME", of the kinds docker, podman, containerd, crio, kubernetes (the
+ * name is 12 digits of the id), nspawn and lxc; "" if it is none.
+ */
 void cgroup_parse_container(const char *path, char *ret, size_t ret_size);
 
 /* True if the group, or one above it, is frozen now (v2 cgroup.events; v1 freezer.state). */

@@ -176,7 +176,8 @@ static int read_fault(pid_t pid, int errnum, struct error *err)
 {
         if (errnum == EACCES || errnum == EPERM)
                 return error_set(err, EXIT_CODE_PERMISSION, errnum,
-                                 geteuid() ? "run suture as root" : "it is protected from root, too",
+                                 geteuid() ? "run suture as root"
+                                           : "it is protected from root, too",
                                  "can't read the memory map of process %d", (int)pid);
         return error_set(err, EXIT_CODE_ERROR, errnum, NULL,
                          "can't read the memory map of process %d", (int)pid);

@@ -33,8 +33,8 @@ struct cache_entry {
 };
 
 struct module_cache {
-        struct cache_entry *entries; /* open addressing, capacity a power of two, half full at most */
-        size_t capacity, n_entries;
+        struct cache_entry *entries; /* open addressing, half full at most */
+        size_t capacity, n_entries;  /* the capacity is a power of two */
         bool unprivileged;           /* map_files can't be opened; it isn't tried again */
 };
 
@@ -227,7 +227,8 @@ static int settle_read_outcome(const struct walk *walk, int r, struct error *err
                 return MAPS_GONE;
         if (r == -EPERM || r == -EACCES)
                 return error_set(err, EXIT_CODE_PERMISSION, -r,
-                                 geteuid() ? "run suture as root" : "it is protected from root, too",
+                                 geteuid() ? "run suture as root"
+                                           : "it is protected from root, too",
                                  "can't read the memory of process %d", (int)walk->pid);
         return 0; /* not an ELF image, or unmapped meanwhile */
 }

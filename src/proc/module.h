@@ -20,7 +20,7 @@
 struct module {
         uint64_t address;          /* of the ELF header */
         struct build_id build_id;
-        const char *path;          /* as the process sees it; points into the maps; "" if anonymous */
+        const char *path;          /* as the process sees it, in the maps; "" if anonymous */
         bool deleted;
         uint32_t device_major, device_minor;
         uint64_t inode;

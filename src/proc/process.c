@@ -233,7 +233,8 @@ static int list_numbers(const char *path, pid_t **ret, size_t *ret_n, struct err
         if (!directory)
                 return errno == ENOENT || errno == ESRCH
                                ? PROCESS_GONE
-                               : error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't list %s", path);
+                               : error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't list %s",
+                                           path);
         while ((entry = readdir(directory))) {
                 pid_t *id;
 

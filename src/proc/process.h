@@ -18,12 +18,12 @@ struct process {
         char state;                 /* R S D T t Z X I ... as in /proc/PID/stat */
         uid_t uid;                  /* effective */
         bool kernel_thread;
-        bool frozen;                /* cgroup v2 cgroup.events says frozen 1, or v1 freezer.state FROZEN */
+        bool frozen;                /* by cgroup v2 (cgroup.events) or v1 (freezer.state) */
         unsigned n_threads;
-        char unit[128];             /* systemd unit ("nginx.service"), "" if none */
-        char container[96];         /* "docker:4f2a81c0aabb", "podman:…", "nspawn:NAME", "lxc:NAME", or "" */
+        char unit[128];             /* systemd unit ("nginx.service"), "" if none; cgroup.h */
+        char container[96];         /* "docker:4f2a81c0aabb", "nspawn:NAME", …, or "" */
         char cgroup[512];           /* path, v2 preferred, else name=systemd; "" if unreadable */
-        uint64_t pid_namespace, mount_namespace, user_namespace; /* inode numbers, 0 if unreadable */
+        uint64_t pid_namespace, mount_namespace, user_namespace; /* inodes, 0 if unreadable */
 };
 
 enum process_outcome {

@@ -20,7 +20,8 @@ def tool(*words):
 def build(folder):
     """Compiles the victim, with a build ID that no other one has; gives its path."""
     path = os.path.join(folder, "answer")
-    tool("gcc", *FLAGS, "-pie", "-Wl,--build-id=0x" + uuid.uuid4().hex, os.path.join(HERE, "answer.c"), "-o", path)
+    tool("gcc", *FLAGS, "-pie", "-Wl,--build-id=0x" + uuid.uuid4().hex,
+         os.path.join(HERE, "answer.c"), "-o", path)
     return path
 
 
