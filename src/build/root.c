@@ -30,7 +30,7 @@ static int make_base(const struct store *store, const struct apt_state *apt, con
         struct run_options options = { .environment = (const char *const[]){ setting },
                                        .n_environment = 1 };
         static const char *const first[] = {
-                "mmdebstrap", "--mode=root", "--variant=buildd", "--include=" BASE_PACKAGES,
+                "mmdebstrap", "--mode=root", "--variant=buildd", ("--include=" BASE_PACKAGES),
                 "--format=tar",
         };
         char *line, *next;

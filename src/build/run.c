@@ -170,7 +170,7 @@ static bool make_command_line(const struct words *argv, const struct run_options
 static bool make_environment(const struct run_options *options, struct words *ret)
 {
         static const char *const clean[] = {
-                "PATH=" RUN_PATH, "LC_ALL=C.UTF-8", "HOME=/nonexistent",
+                ("PATH=" RUN_PATH), "LC_ALL=C.UTF-8", "HOME=/nonexistent",
                 "DEBIAN_FRONTEND=noninteractive",
         };
 
