@@ -162,11 +162,10 @@ static int apply(struct change *change, const struct patch *patch, struct error 
         struct live_options live_options = change_live_options(change);
         int code, r;
 
-        interrupt_catch();
         r = change_confirm(change, "Apply?", err);
         if (r < 0)
                 return r;
-        if (r == CONFIRM_NO) {
+        if (r == CONFIRM_NO || interrupt_seen()) {
                 output_text(change->output, "Nothing was changed.\n");
                 return EXIT_CODE_ERROR;
         }
@@ -197,6 +196,7 @@ static int run(struct change *change, const struct patch *patch, struct error *e
                             selection_given(change->options) ? " of those named" : "", name);
                 return EXIT_CODE_OK;
         }
+        interrupt_catch();
         print_plan(change, patch);
         if (all_unchanged(change, patch)) {
                 for (size_t i = 0; i < change->plan.n_items; i++)

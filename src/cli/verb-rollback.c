@@ -145,11 +145,10 @@ static int take_back(struct rollback *rollback, const char *patches, struct erro
         struct live_options live_options = change_live_options(change);
         int code, r;
 
-        interrupt_catch();
         r = change_confirm(change, "Take it back?", err);
         if (r < 0)
                 return r;
-        if (r == CONFIRM_NO) {
+        if (r == CONFIRM_NO || interrupt_seen()) {
                 output_text(change->output, "Nothing was changed.\n");
                 return EXIT_CODE_ERROR;
         }
@@ -182,6 +181,7 @@ static int run(struct rollback *rollback, const char *patches, struct error *err
                             id ? "the patch " : "a patch", id ? id : "");
                 return EXIT_CODE_OK;
         }
+        interrupt_catch();
         output_text(change->output, "Plan (nothing changed yet)\n  %-9s%s\n", "undo", patches);
         change_print_targets(change);
         none_left = change_count(&change->plan, LIVE_REFUSED) == change->plan.n_items;

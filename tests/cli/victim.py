@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process that can be asked whether it is fixed, and a patch for it. The patch is put together
 with objcopy and a manifest as suture-patch(5) describes it, without any code of suture."""
+import fcntl
 import hashlib
 import json
 import os
 import re
 import subprocess
+import termios
+import time
 import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -76,9 +79,34 @@ class Victim:
         assert self.ask() == "1"
         self.pid = self.process.pid
 
-    def ask(self):
-        self.process.stdin.write("?\n")
+    def type(self, text):
+        self.process.stdin.write(text)
         self.process.stdin.flush()
+
+    def ask(self):
+        self.type("?\n")
+        return self.process.stdout.readline().strip()
+
+    def enter(self):
+        """It goes into the function and waits there."""
+        self.type("w\n")
+        while not self.is_reading():
+            time.sleep(0.001)
+
+    def is_reading(self):
+        # 0 is read(2); the pipe is empty once the line was taken
+        with open("/proc/%d/syscall" % self.pid, encoding="ascii") as file:
+            waits = file.read().startswith("0 ")
+        left = fcntl.ioctl(self.process.stdin, termios.FIONREAD, b"\0\0\0\0")
+        return waits and left == b"\0\0\0\0"
+
+    def n_stops(self):
+        """How often it was taken off the CPU: every stop by a tracer counts."""
+        with open("/proc/%d/status" % self.pid, encoding="ascii") as file:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)[1])
+
+    def leave(self):
+        self.type("x")
         return self.process.stdout.readline().strip()
 
     def end(self):
