@@ -250,6 +250,16 @@ const struct build_rule build_rules[] = {
                 .example = "a module linked with -Wl,--gc-sections",
         },
         {
+                .code = "SB127",
+                .title = "the beginning of a function can't be moved",
+                .why = "Functions that change together are switched in one instant. For that the first "
+                       "instructions of each are moved elsewhere; here a loop leads back into them, "
+                       "or they can't run at another place. A function that changes alone needs no moving.",
+                .remedy = "Make a patch in which this function is the only one, or change its "
+                          "callers instead.",
+                .example = "checksum:\n        add (%rdi), %eax\n        inc %rdi\n        jmp checksum",
+        },
+        {
                 .code = "SB201",
                 .title = "a part of the fix does not fit",
                 .why = "patch could not apply a part of the fix, because the text around it is "
