@@ -175,12 +175,8 @@ static int take_symbols(struct check *check, size_t t)
 }
 
 static int check_reference(const struct check *check, size_t t, const struct elf_section *section,
-                           const struct elf_relocation *relocation)
+                           const struct elf_symbol *symbol)
 {
-        const struct elf_symbol *symbol = &check->symbols[relocation->symbol];
-
-        if (relocation->type == R_X86_64_NONE)
-                return 0;
         if (symbol->section == SHN_UNDEF && !check->provided[symbol->index])
                 return check_bad(check, "section %s refers to %s, for which targets[%zu].symbols "
                                  "has no entry", section->name, symbol->name, t);
@@ -197,16 +193,12 @@ static int check_references(const struct check *check, size_t t)
 
         for (size_t i = 0; i < target->n_sections; i++) {
                 size_t index = target->sections[i];
-                const struct elf_section *table = &check->sections[check->relocations[index]];
-                size_t n = check->relocations[index] ? elf_view_relocation_count(table) : 0;
+                const struct check_references *references = &check->references[index];
 
-                for (size_t j = 0; j < n; j++) {
-                        struct elf_relocation relocation;
-                        int r;
+                for (size_t j = 0; j < references->n; j++) {
+                        int r = check_reference(check, t, &check->sections[index],
+                                                &check->symbols[references->symbols[j]]);
 
-                        if (!elf_view_relocation(&check->patch->view, table, j, &relocation))
-                                continue; /* check.c has refused such a file */
-                        r = check_reference(check, t, &check->sections[index], &relocation);
                         if (r < 0)
                                 return r;
                 }

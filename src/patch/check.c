@@ -235,6 +235,51 @@ static int check_relocation(const struct check *check, const struct elf_section 
         return 0;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+        uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+        return x < y ? -1 : x > y;
+}
+
+/* Sorts, and drops what is there twice, so that each target looks at each symbol once. */
+static void settle_references(struct check_references *references)
+{
+        size_t n = 0;
+
+        if (references->n > 0)
+                qsort(references->symbols, references->n, sizeof(uint32_t), compare_numbers);
+        for (size_t i = 0; i < references->n; i++)
+                if (n == 0 || references->symbols[n - 1] != references->symbols[i])
+                        references->symbols[n++] = references->symbols[i];
+        references->n = n;
+}
+
+static int check_table(const struct check *check, const struct elf_section *section,
+                       const struct elf_section *table, size_t n)
+{
+        struct check_references *references = &check->references[section->index];
+
+        references->symbols = calloc(n + 1, sizeof(uint32_t));
+        if (!references->symbols)
+                return error_no_memory(check->err);
+        for (size_t i = 0; i < n; i++) {
+                struct elf_relocation relocation;
+                int r;
+
+                if (!elf_view_relocation(&check->patch->view, table, i, &relocation))
+                        return check_bad(check, "relocation %zu of section %s is for a symbol "
+                                         "that does not exist", i, section->name);
+                r = check_relocation(check, section, &relocation);
+                if (r < 0)
+                        return r;
+                if (relocation.type != R_X86_64_NONE)
+                        references->symbols[references->n++] = relocation.symbol;
+        }
+        settle_references(references);
+        return 0;
+}
+
 static int check_relocations(const struct check *check)
 {
         size_t total = 0;
@@ -242,25 +287,24 @@ static int check_relocations(const struct check *check)
         for (size_t i = 1; i < check->n_sections; i++) {
                 const struct elf_section *table = &check->sections[check->relocations[i]];
                 size_t n = check->relocations[i] ? elf_view_relocation_count(table) : 0;
+                int r;
 
+                if (n == 0)
+                        continue;
                 total += n;
                 if (total > CHECK_MAX_RELOCATIONS)
                         return check_bad(check, "it has more than the %u relocations allowed",
                                          CHECK_MAX_RELOCATIONS);
-                for (size_t j = 0; j < n; j++) {
-                        struct elf_relocation relocation;
-                        int r;
-
-                        if (!elf_view_relocation(&check->patch->view, table, j, &relocation))
-                                return check_bad(check, "relocation %zu of section %s is for a "
-                                                 "symbol that does not exist", j,
-                                                 check->sections[i].name);
-                        r = check_relocation(check, &check->sections[i], &relocation);
-                        if (r < 0)
-                                return r;
-                }
+                r = check_table(check, &check->sections[i], table, n);
+                if (r < 0)
+                        return r;
         }
         return 0;
+}
+
+static bool is_defined(const struct elf_symbol *symbol)
+{
+        return symbol->section != SHN_UNDEF;
 }
 
 static int compare_sections(const void *a, const void *b, void *context)
@@ -271,67 +315,64 @@ static int compare_sections(const void *a, const void *b, void *context)
                       check->sections[*(const size_t *)b].name);
 }
 
+/* By name, and for one name the undefined ones first. */
+static int compare_symbol(const struct elf_symbol *symbol, const char *name, bool defined)
+{
+        int order = strcmp(symbol->name, name);
+
+        return order != 0 ? order : (int)is_defined(symbol) - (int)defined;
+}
+
 static int compare_symbols(const void *a, const void *b, void *context)
 {
         const struct check *check = context;
+        const struct elf_symbol *other = &check->symbols[*(const size_t *)b];
 
-        return strcmp(check->symbols[*(const size_t *)a].name,
-                      check->symbols[*(const size_t *)b].name);
-}
-
-/* The first of a sorted array whose name is not less than `name`. */
-static size_t lower_bound(const size_t *sorted, size_t n, const char *name,
-                          const char *(*name_of)(const struct check *, size_t),
-                          const struct check *check)
-{
-        size_t low = 0, high = n;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (strcmp(name_of(check, sorted[middle]), name) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
-static const char *section_name(const struct check *check, size_t index)
-{
-        return check->sections[index].name;
-}
-
-static const char *symbol_name(const struct check *check, size_t index)
-{
-        return check->symbols[index].name;
+        return compare_symbol(&check->symbols[*(const size_t *)a], other->name,
+                              is_defined(other));
 }
 
 size_t check_find_section(const struct check *check, const char *name)
 {
         const size_t *sorted = check->sections_by_name;
-        size_t i = lower_bound(sorted, check->n_alloc, name, section_name, check);
+        size_t low = 0, high = check->n_alloc;
 
-        if (i == check->n_alloc || strcmp(section_name(check, sorted[i]), name) != 0)
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (strcmp(check->sections[sorted[middle]].name, name) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == check->n_alloc || strcmp(check->sections[sorted[low]].name, name) != 0)
                 return 0;
-        if (i + 1 < check->n_alloc && strcmp(section_name(check, sorted[i + 1]), name) == 0)
+        if (low + 1 < check->n_alloc &&
+            strcmp(check->sections[sorted[low + 1]].name, name) == 0)
                 return 0;
-        return sorted[i];
+        return sorted[low];
 }
 
 size_t check_find_symbol(const struct check *check, const char *name, bool defined)
 {
         const size_t *sorted = check->symbols_by_name;
-        size_t i = lower_bound(sorted, check->n_named, name, symbol_name, check), found = 0;
+        size_t low = 0, high = check->n_named;
 
-        for (; i < check->n_named && strcmp(symbol_name(check, sorted[i]), name) == 0; i++) {
-                if ((check->symbols[sorted[i]].section != SHN_UNDEF) != defined)
-                        continue;
-                if (found)
-                        return 0;
-                found = sorted[i];
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare_symbol(&check->symbols[sorted[middle]], name, defined) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
-        return found;
+        if (low == check->n_named ||
+            compare_symbol(&check->symbols[sorted[low]], name, defined) != 0)
+                return 0;
+        if (low + 1 < check->n_named &&
+            compare_symbol(&check->symbols[sorted[low + 1]], name, defined) == 0)
+                return 0;
+        return sorted[low];
 }
 
 static bool check_init(struct check *check)
@@ -340,19 +381,24 @@ static bool check_init(struct check *check)
         check->n_symbols = elf_view_symbol_count(&check->patch->symbol_table);
         check->sections = calloc(check->n_sections + 1, sizeof(*check->sections));
         check->relocations = calloc(check->n_sections + 1, sizeof(*check->relocations));
+        check->references = calloc(check->n_sections + 1, sizeof(*check->references));
         check->sections_by_name = calloc(check->n_sections + 1, sizeof(*check->sections_by_name));
         check->symbols = calloc(check->n_symbols + 1, sizeof(*check->symbols));
         check->symbols_by_name = calloc(check->n_symbols + 1, sizeof(*check->symbols_by_name));
         check->listed = calloc(check->n_sections + 1, 1);
         check->provided = calloc(check->n_symbols + 1, 1);
-        return check->sections && check->relocations && check->sections_by_name &&
-               check->symbols && check->symbols_by_name && check->listed && check->provided;
+        return check->sections && check->relocations && check->references &&
+               check->sections_by_name && check->symbols && check->symbols_by_name &&
+               check->listed && check->provided;
 }
 
 static void check_done(struct check *check)
 {
         free(check->sections);
         free(check->relocations);
+        for (size_t i = 0; check->references && i < check->n_sections; i++)
+                free(check->references[i].symbols);
+        free(check->references);
         free(check->sections_by_name);
         free(check->symbols);
         free(check->symbols_by_name);

@@ -23,6 +23,10 @@ struct check {
         struct elf_section *sections;       /* all of the file */
         size_t n_sections;
         size_t *relocations;                /* by section: its SHT_RELA, 0 if none */
+        struct check_references {           /* by section: the symbols it refers to, each once */
+                uint32_t *symbols;
+                size_t n;
+        } *references;
         struct elf_symbol *symbols;         /* all of the symbol table */
         size_t n_symbols;
         size_t *sections_by_name;           /* alloc sections only, sorted */
