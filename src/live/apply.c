@@ -87,7 +87,9 @@ static void settle(const struct run *run, struct member *member, enum live_resul
 static void settle_outcome(const struct run *run, struct member *member, int outcome,
                            const struct error *err)
 {
-        if (outcome == TARGET_GONE) {
+        /* a program that ends meanwhile may have shown itself as any kind of fault */
+        if (outcome == TARGET_GONE ||
+            (outcome < 0 && member->target && target_is_over(member->target))) {
                 settle(run, member, LIVE_GONE);
         } else if (outcome == TARGET_BUSY) {
                 member->process->error = member->target->busy;

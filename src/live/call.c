@@ -13,8 +13,11 @@
 #include "live/call.h"
 
 #include <errno.h>
+#include <linux/rseq.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -26,6 +29,7 @@
 #define FUNCTION_WAIT_NS 5000000000u  /* for a hook */
 #define STOP_WAIT_NS 20000000u
 #define ROUNDS 50                     /* over all threads, before giving up */
+#define OWN_STACK_ROUNDS 20           /* of them, in which a thread must be on its own stack */
 
 /* --- The place of the stub --------------------------------------------------------------- */
 
@@ -97,6 +101,8 @@ struct call_list {
         uint64_t stub, stub_return;
         uint64_t function, argument;
         uint64_t wait_ns;
+        bool any_stack;                 /* also threads that are not on a stack of their own */
+        bool stub_lost;
 };
 
 enum thread_outcome {
@@ -104,18 +110,29 @@ enum thread_outcome {
         THREAD_INTERRUPTED = 2, /* a signal came in between; list->done calls were made */
 };
 
-/* Room on the stack for the frame: within one mapping with the stack pointer. */
-static bool stack_fits(struct target *target, uint64_t sp, uint64_t lowest)
+/*
+ * Room on the stack for the frame: within one mapping with the stack pointer. What is not the stack
+ * that the kernel or the thread library has made (an alternate signal stack, that of a coroutine)
+ * may be small and lie amidst other data.
+ */
+static bool stack_fits(struct target *target, const struct tracee *tracee, uint64_t lowest,
+                       bool any_stack)
 {
+        uint64_t sp = arch_regs_sp(&tracee->regs);
+        uint64_t tp = arch_regs_thread_pointer(&tracee->regs);
         const struct region *region = maps_find(&target->maps, sp);
+        bool main_stack;
 
         if (!region) {
                 if (target_read_maps(target, NULL) != 0)
                         return false;
                 region = maps_find(&target->maps, sp);
         }
-        return region && region->writable &&
-               (lowest >= region->start || strcmp(region->path, "[stack]") == 0);
+        if (!region || !region->writable)
+                return false;
+        main_stack = strcmp(region->path, "[stack]") == 0;
+        return main_stack ||
+               (lowest >= region->start && (any_stack || (tp > sp && tp < region->end)));
 }
 
 static void make_frame(const struct call_list *list, const struct tracee *tracee,
@@ -138,7 +155,7 @@ static int write_frame(struct target *target, struct tracee *tracee, struct call
 
         make_frame(list, tracee, &frame);
         lowest = frame.address - (list->calls ? 0 : arch_function_stack());
-        if (!stack_fits(target, arch_regs_sp(&tracee->regs), lowest))
+        if (!stack_fits(target, tracee, lowest, list->any_stack))
                 return THREAD_UNFIT;
         r = target_write(target, frame.address, frame.bytes, frame.size, err);
         if (r != 0)
@@ -220,7 +237,7 @@ static int watch(struct tracee *tracee, struct call_list *list,
 static int check_seccomp(struct target *target, struct tracee *tracee,
                          const struct call_list *list, struct error *err)
 {
-        static const struct arch_call sign = { .number = 24 /* sched_yield, see the stub */ };
+        static const struct arch_call sign = { .number = SYS_sched_yield }; /* see the stub */
         int r;
 
         r = seccomp_check(tracee, target->pid, list->calls ? list->calls : &sign,
@@ -233,19 +250,50 @@ static int check_seccomp(struct target *target, struct tracee *tracee,
         return tracee_suspend_seccomp(tracee, err);
 }
 
+/*
+ * The kernel takes a thread that it finds outside of a sequence, as one would be that is sent to
+ * the stub, for one that has ended it, and would not abort it later (Linux kernel/rseq.c).
+ */
+static bool in_restartable_sequence(struct target *target, const struct tracee *tracee)
+{
+        struct { uint32_t version, flags; uint64_t start, length, abort; } sequence;
+        uint64_t area = tracee_rseq_area(tracee), at = 0;
+
+        if (area == 0 ||
+            target_read(target, area + offsetof(struct rseq, rseq_cs), &at, sizeof(at), NULL) != 0)
+                return false;
+        return at != 0 && (target_read(target, at, &sequence, sizeof(sequence), NULL) != 0 ||
+                           arch_regs_pc(&tracee->regs) - sequence.start < sequence.length);
+}
+
+/*
+ * Asked of the thread, not of the memory that target->memory_fd holds on to: it may be another
+ * program by now, or the module in whose tail the stub lies may have been unloaded.
+ */
+static bool stub_is_there(const struct tracee *tracee, const struct call_list *list)
+{
+        const uint8_t *wanted = list->calls ? arch_call_stub : arch_function_stub;
+        size_t size = list->calls ? arch_call_stub_size : arch_function_stub_size;
+        uint8_t found[512];
+        struct iovec local = { found, size }, remote = { (void *)list->stub, size };
+
+        return size <= sizeof(found) &&
+               process_vm_readv(tracee->tid, &local, 1, &remote, 1, 0) == (ssize_t)size &&
+               memcmp(found, wanted, size) == 0;
+}
+
 static int call_on_stopped(struct target *target, struct tracee *tracee, struct call_list *list,
                            struct error *err)
 {
-        struct user_regs_struct original;
-        int r = 0;
+        const struct user_regs_struct original = tracee->regs;
+        int r;
 
-        if (arch_regs_restart_quietly(&tracee->regs))
-                r = tracee_set_regs(tracee, &tracee->regs, err);
-        if (r != 0)
-                return r < 0 ? r : THREAD_UNFIT;
-        original = tracee->regs;
-        if (tracee->signal || tracee_did_exec(tracee))
+        if (tracee->signal || tracee_did_exec(tracee) || in_restartable_sequence(target, tracee))
                 return THREAD_UNFIT;
+        if (!stub_is_there(tracee, list)) {
+                list->stub_lost = true;
+                return THREAD_UNFIT;
+        }
         r = check_seccomp(target, tracee, list, err);
         if (r != 0)
                 return r;
@@ -281,17 +329,20 @@ static int call_on_thread(struct target *target, pid_t tid, struct call_list *li
                 r = THREAD_UNFIT;
         if (r == 0)
                 r = call_on_stopped(target, &tracee, list, err);
-        if (!tracee_release(&tracee)) {
-                struct tracee *slot = target_add_straggler(target);
-
-                if (slot)
-                        *slot = tracee;
-        }
+        target_let_go(target, &tracee);
         target->held_ns = MAX(target->held_ns, clock_now_ns() - start_ns);
         return r;
 }
 
 /* --- The whole list ---------------------------------------------------------------------- */
+
+static int lose_stub(struct target *target)
+{
+        target->stub = 0;
+        error_set(&target->busy, EXIT_CODE_ERROR, 0, "try again",
+                  "pid %d unloads modules, or became another program", target->pid);
+        return TARGET_BUSY;
+}
 
 /* Goes round the threads until the list is through. */
 static int run_list(struct target *target, struct call_list *list, size_t wanted,
@@ -304,7 +355,7 @@ static int run_list(struct target *target, struct call_list *list, size_t wanted
 
                 if (round > 0)
                         target_rest(target, round);
-                if (!process_alive(target->pid, target->start_ticks))
+                if (target_is_over(target))
                         return TARGET_GONE;
                 r = process_threads(target->pid, &tids, &n, err);
                 if (r != 0)
@@ -312,13 +363,14 @@ static int run_list(struct target *target, struct call_list *list, size_t wanted
                 for (size_t i = 0; i < n && i < 64; i++) {
                         if (target->n_stragglers > 0)
                                 break;
+                        list->any_stack = list->calls && round >= OWN_STACK_ROUNDS;
                         r = call_on_thread(target, tids[i], list, err);
                         if (r < 0)
-                                return process_alive(target->pid, target->start_ticks)
-                                               ? r
-                                               : TARGET_GONE;
+                                return target_is_over(target) ? TARGET_GONE : r;
                         if (list->done == wanted)
                                 return 0;
+                        if (list->stub_lost)
+                                return lose_stub(target);
                 }
         }
         error_set(&target->busy, EXIT_CODE_ERROR, 0,

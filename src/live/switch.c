@@ -160,7 +160,7 @@ static int prove(struct instance *instance, struct error *err)
         int r = record_read(&memory, instance->record.header.address, &now, problem,
                             sizeof(problem));
 
-        if (r < 0 && !process_alive(instance->target->pid, instance->target->start_ticks))
+        if (r < 0 && target_is_over(instance->target))
                 return TARGET_GONE;
         if (r != 0 || fault_here(FAULT_PROVE))
                 return error_set(err, EXIT_CODE_ERROR, 0, NULL,

@@ -135,34 +135,43 @@ static bool known_thread(const struct target *target, pid_t tid)
 {
         /* new threads come at the end of the kernel's list, and so they do here */
         for (size_t i = target->n_tracees; i > 0; i--)
-                if (target->tracees[i - 1].tid == tid)
+                if (target->tracees[i - 1].tid == tid &&
+                    target->tracees[i - 1].state != TRACEE_ENDED)
                         return true;
         return false;
 }
 
-static int seize_thread(struct target *target, pid_t tid, struct error *err)
+static int add_tracee(struct target *target, const struct tracee *tracee, struct error *err)
 {
-        struct tracee tracee, *slot;
-        int r = tracee_seize(&tracee, tid, true, err);
+        struct tracee *slot = ARRAY_PUSH(target->tracees, target->n_tracees);
 
-        if (r == TRACEE_GONE)
-                return 0;
-        if (r < 0) {
-                /* a thread that is just ending can't be seized either, but nor can it do harm */
-                struct thread_status status;
-
-                if (thread_status_read(target->pid, tid, &status, NULL) != 0 ||
-                    status.state == 'Z' || status.state == 'X')
-                        return 0;
-                return r;
-        }
-        slot = ARRAY_PUSH(target->tracees, target->n_tracees);
         if (!slot) {
-                tracee_release(&tracee);
+                struct tracee copy = *tracee;
+
+                target_let_go(target, &copy);
                 return error_no_memory(err);
         }
-        *slot = tracee;
+        *slot = *tracee;
         return 0;
+}
+
+/* 0 also where the thread is just ending: it can do no harm. */
+static int seize_thread(struct target *target, pid_t tid, struct error *err)
+{
+        struct tracee tracee;
+        int r = tracee_seize(&tracee, tid, true, err);
+
+        if (r != 0)
+                return r < 0 ? r : 0;
+        return add_tracee(target, &tracee, err);
+}
+
+/* Takes it for shared where the kernel can't tell: then it is only stopped for nothing. */
+static bool shares_memory(pid_t a, pid_t b)
+{
+        long r = syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0);
+
+        return r == 0 || (r < 0 && errno != ESRCH);
 }
 
 /* Seizes all threads not yet known: how many, or negative. */
@@ -173,13 +182,17 @@ static int seize_new_threads(struct target *target, struct error *err)
         for (size_t p = 0; p < target->n_processes; p++) {
                 _cleanup_free_ pid_t *tids = NULL;
                 size_t n = 0, expected = target->n_tracees;
-                int r = process_threads(target->processes[p], &tids, &n, err);
+                int r;
 
+                if (p > 0 && !shares_memory(target->thread, target->processes[p]))
+                        continue; /* ended, or another program by now */
+                r = process_threads(target->processes[p], &tids, &n, err);
                 if (r < 0)
                         return r;
                 for (size_t i = 0; r == 0 && i < n; i++) {
                         /* the same list as before, item by item, needs no search */
-                        if (i < expected && target->tracees[i].tid == tids[i])
+                        if (i < expected && target->tracees[i].tid == tids[i] &&
+                            target->tracees[i].state != TRACEE_ENDED)
                                 continue;
                         if (known_thread(target, tids[i]))
                                 continue;
@@ -191,45 +204,30 @@ static int seize_new_threads(struct target *target, struct error *err)
         return (int)(target->n_tracees - before);
 }
 
-static bool shares_memory(pid_t a, pid_t b)
-{
-        return syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0) == 0;
-}
-
 /* A child that was born stopped while we were stopping its parent. */
 static int take_child(struct target *target, pid_t child, struct error *err)
 {
-        struct tracee tracee, *slot;
+        struct tracee tracee;
 
         tracee_adopt(&tracee, child);
         if (known_thread(target, child))
                 return 0;
-        if (!shares_memory(target->thread, child)) {
-                if (!tracee_release(&tracee)) {
-                        slot = target_add_straggler(target);
-                        if (!slot)
-                                return error_no_memory(err);
-                        *slot = tracee;
-                }
-                return 0;
-        }
-        slot = ARRAY_PUSH(target->tracees, target->n_tracees);
-        if (!slot)
-                return error_no_memory(err);
-        *slot = tracee;
+        if (shares_memory(target->thread, child))
+                return add_tracee(target, &tracee, err);
+        target_let_go(target, &tracee);
         return 0;
 }
 
-static char thread_state(const struct target *target, pid_t tid)
+static char thread_state(pid_t tid)
 {
         struct thread_status status;
 
-        return thread_status_read(target->pid, tid, &status, NULL) == 0 ? status.state : '?';
+        return thread_status_read(tid, tid, &status, NULL) == 0 ? status.state : '?';
 }
 
 static int busy_stopping(struct target *target, pid_t tid)
 {
-        char state = thread_state(target, tid);
+        char state = thread_state(tid);
 
         error_set(&target->busy, EXIT_CODE_ERROR, 0,
                   state == 'D' ? "it is in an uninterruptible sleep or waits for its vfork child; "
@@ -239,13 +237,24 @@ static int busy_stopping(struct target *target, pid_t tid)
         return TARGET_BUSY;
 }
 
+/* A thread that stopped because it is another program now. */
+static int take_exec(struct target *target, struct tracee *tracee)
+{
+        if (tracee->tid == target->pid)
+                return TARGET_GONE;
+        /* one that shared the memory, and does so no more */
+        target_let_go(target, tracee);
+        tracee->state = TRACEE_ENDED;
+        return 0;
+}
+
 static int wait_thread(struct target *target, size_t i, uint64_t deadline_ns, struct error *err)
 {
         uint64_t look_ns = MIN(deadline_ns, clock_now_ns() + STOP_LOOK_NS);
         int r = tracee_wait(&target->tracees[i], look_ns, err);
         pid_t child;
 
-        if (r == TRACEE_SLOW && thread_state(target, target->tracees[i].tid) != 'D')
+        if (r == TRACEE_SLOW && thread_state(target->tracees[i].tid) != 'D')
                 r = tracee_wait(&target->tracees[i], deadline_ns, err);
         if (r == TRACEE_SLOW)
                 return busy_stopping(target, target->tracees[i].tid);
@@ -259,10 +268,7 @@ static int wait_thread(struct target *target, size_t i, uint64_t deadline_ns, st
         if (r < 0)
                 return r;
         if (tracee_did_exec(&target->tracees[i]))
-                return TARGET_GONE;
-        /* at once: were suture killed while it is stopped, the thread would see EINTR */
-        if (arch_regs_restart_quietly(&target->tracees[i].regs))
-                (void)tracee_set_regs(&target->tracees[i], &target->tracees[i].regs, NULL);
+                return take_exec(target, &target->tracees[i]);
         child = tracee_new_child(&target->tracees[i]);
         return child ? take_child(target, child, err) : 0;
 }
@@ -317,15 +323,8 @@ void target_resume(struct target *target)
 {
         if (target->n_tracees == 0)
                 return;
-        for (size_t i = 0; i < target->n_tracees; i++) {
-                struct tracee *tracee = &target->tracees[i], *slot;
-
-                if (tracee_release(tracee))
-                        continue;
-                slot = target_add_straggler(target);
-                if (slot) /* else the kernel lets it go when suture ends */
-                        *slot = *tracee;
-        }
+        for (size_t i = 0; i < target->n_tracees; i++)
+                target_let_go(target, &target->tracees[i]);
         if (target->stopped_at_ns)
                 target->pause_ns =
                         MAX(target->pause_ns, clock_now_ns() - target->stopped_at_ns);
@@ -335,9 +334,26 @@ void target_resume(struct target *target)
         target->n_tracees = 0;
 }
 
-struct tracee *target_add_straggler(struct target *target)
+static void add_straggler(struct target *target, const struct tracee *tracee)
 {
-        return ARRAY_PUSH(target->stragglers, target->n_stragglers);
+        struct tracee *slot = ARRAY_PUSH(target->stragglers, target->n_stragglers);
+
+        if (slot) /* else the kernel lets it go when suture ends */
+                *slot = *tracee;
+}
+
+void target_let_go(struct target *target, struct tracee *tracee)
+{
+        struct tracee child;
+        pid_t child_tid;
+
+        if (!tracee_release(tracee, &child_tid))
+                add_straggler(target, tracee);
+        if (child_tid == 0 || known_thread(target, child_tid))
+                return;
+        tracee_adopt(&child, child_tid);
+        if (!tracee_release(&child, &child_tid))
+                add_straggler(target, &child);
 }
 
 void target_rest(struct target *target, unsigned ms)
@@ -345,16 +361,12 @@ void target_rest(struct target *target, unsigned ms)
         uint64_t until_ns = clock_now_ns() + ms * UINT64_C(1000000);
 
         for (;;) {
-                size_t left = 0;
+                _cleanup_free_ struct tracee *stragglers = STEAL(target->stragglers);
+                size_t n = target->n_stragglers;
 
-                for (size_t i = 0; i < target->n_stragglers; i++)
-                        if (!tracee_release(&target->stragglers[i]))
-                                target->stragglers[left++] = target->stragglers[i];
-                target->n_stragglers = left;
-                if (left == 0 && target->stragglers) {
-                        free(target->stragglers);
-                        target->stragglers = NULL;
-                }
+                target->n_stragglers = 0;
+                for (size_t i = 0; i < n; i++)
+                        target_let_go(target, &stragglers[i]);
                 if (clock_now_ns() >= until_ns)
                         return;
                 nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
@@ -363,11 +375,19 @@ void target_rest(struct target *target, unsigned ms)
 
 /* --- Memory ------------------------------------------------------------------------------ */
 
+bool target_is_over(const struct target *target)
+{
+        uint8_t byte;
+
+        return !process_alive(target->pid, target->start_ticks) ||
+               pread(target->memory_fd, &byte, 1, 0) == 0;
+}
+
 static int memory_fault(const struct target *target, const char *what, uint64_t address,
                         size_t size, int errnum, struct error *err)
 {
         /* errnum 0: not a byte, which is how /proc/PID/mem answers for a program that is over */
-        if (errnum == 0 || !process_alive(target->pid, target->start_ticks))
+        if (errnum == 0 || target_is_over(target))
                 return TARGET_GONE;
         return error_set(err, EXIT_CODE_ERROR, errnum,
                          "see whether the kernel restricts /proc/PID/mem (proc_mem.force_override)",

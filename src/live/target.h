@@ -83,11 +83,16 @@ static inline void target_resumep(struct target **target)
         if (*target)
                 target_resume(*target);
 }
-/* Room for one more thread to be let go later; NULL when memory is out. */
-struct tracee *target_add_straggler(struct target *target);
+/*
+ * Lets one thread go, and what it has just cloned; later, while the target rests, if it is still on
+ * its way to its stop.
+ */
+void target_let_go(struct target *target, struct tracee *tracee);
 /* Waits `ms` milliseconds, letting stragglers go as they come. */
 void target_rest(struct target *target, unsigned ms);
 
+/* True if the process has ended, or is another program than it was. */
+bool target_is_over(const struct target *target);
 /* All or nothing: 0, TARGET_GONE, or a fault that says where. */
 int target_read(struct target *target, uint64_t address, void *ret, size_t size,
                 struct error *err);

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "live/arch/arch.h"
+#include "proc/process.h"
 
 #define OPTIONS_SIBLINGS (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
 #define RELEASE_WAIT_NS 2000000u
@@ -29,6 +30,15 @@
 static int stop_event(const struct tracee *tracee)
 {
         return tracee->status >> 16;
+}
+
+/* Also one that is not yet gone: a main thread stays until the last of its process ends. */
+static bool has_ended(pid_t tid)
+{
+        struct thread_status status;
+
+        return thread_status_read(tid, tid, &status, NULL) != 0 || status.state == 'Z' ||
+               status.state == 'X';
 }
 
 int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *err)
@@ -41,9 +51,11 @@ int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *
         if (fault_here(FAULT_SEIZE))
                 return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at seize");
         if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0) {
-                if (errno == ESRCH)
+                int errnum = errno;
+
+                if (errnum == ESRCH || has_ended(tid))
                         return TRACEE_GONE;
-                return error_set(err, EXIT_CODE_PERMISSION, errno,
+                return error_set(err, EXIT_CODE_PERMISSION, errnum,
                                  "run suture as root; a process under a debugger can't be patched "
                                  "until the debugger lets go",
                                  "thread %d can't be seized", tid);
@@ -62,7 +74,7 @@ void tracee_interrupt(struct tracee *tracee)
         if (tracee->state != TRACEE_SEIZED)
                 return;
         if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0 && errno == ESRCH)
-                tracee->state = TRACEE_ENDED;
+                tracee->state = TRACEE_DYING;
         else
                 tracee->state = TRACEE_INTERRUPTED;
 }
@@ -91,7 +103,7 @@ static int read_regs(struct tracee *tracee)
         struct iovec io = { &tracee->regs, sizeof(tracee->regs) };
 
         if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)NT_PRSTATUS, &io) < 0) {
-                tracee->state = TRACEE_ENDED; /* killed while stopped */
+                tracee->state = TRACEE_DYING;
                 return TRACEE_GONE;
         }
         return arch_regs_native(&tracee->regs, io.iov_len) ? 0 : TRACEE_FOREIGN;
@@ -101,7 +113,7 @@ int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err)
 {
         int r;
 
-        if (tracee->state == TRACEE_ENDED)
+        if (tracee->state == TRACEE_ENDED || tracee->state == TRACEE_DYING)
                 return TRACEE_GONE;
         if (tracee->state == TRACEE_STOPPED)
                 return 0;
@@ -113,6 +125,10 @@ int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err)
         if (r < 0)
                 return error_set(err, EXIT_CODE_ERROR, -r, NULL, "can't wait for thread %d",
                                  tracee->tid);
+        if (r == 0 && has_ended(tracee->tid)) { /* of a process that lives on: nothing will come */
+                tracee->state = TRACEE_DYING;
+                return TRACEE_GONE;
+        }
         if (r == 0)
                 return TRACEE_SLOW;
         if (WIFEXITED(tracee->status) || WIFSIGNALED(tracee->status)) {
@@ -124,7 +140,10 @@ int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err)
         tracee->signal = stop_event(tracee) == 0 && WSTOPSIG(tracee->status) != SYSCALL_STOP
                                  ? WSTOPSIG(tracee->status)
                                  : 0;
-        return read_regs(tracee);
+        r = read_regs(tracee);
+        if (r == 0 && !tracee_at_system_call(tracee) && arch_regs_restart_quietly(&tracee->regs))
+                r = tracee_set_regs(tracee, &tracee->regs, err);
+        return r;
 }
 
 pid_t tracee_new_child(const struct tracee *tracee)
@@ -152,7 +171,7 @@ int tracee_set_regs(struct tracee *tracee, const struct user_regs_struct *regs, 
 
         if (ptrace(PTRACE_SETREGSET, tracee->tid, (void *)NT_PRSTATUS, &io) < 0) {
                 if (errno == ESRCH) {
-                        tracee->state = TRACEE_ENDED;
+                        tracee->state = TRACEE_DYING;
                         return TRACEE_GONE;
                 }
                 return error_set(err, EXIT_CODE_ERROR, errno, NULL,
@@ -166,7 +185,7 @@ int tracee_run_to_system_call(struct tracee *tracee, struct error *err)
 {
         if (ptrace(PTRACE_SYSCALL, tracee->tid, NULL, (void *)(long)tracee->signal) < 0) {
                 if (errno == ESRCH) {
-                        tracee->state = TRACEE_ENDED;
+                        tracee->state = TRACEE_DYING;
                         return TRACEE_GONE;
                 }
                 return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't resume thread %d",
@@ -182,7 +201,7 @@ int tracee_run_to_user_mode(struct tracee *tracee, struct error *err)
         int r;
 
         if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
-                tracee->state = TRACEE_ENDED;
+                tracee->state = TRACEE_DYING;
                 return TRACEE_GONE;
         }
         r = tracee_run_to_system_call(tracee, err);
@@ -195,6 +214,23 @@ bool tracee_at_system_call(const struct tracee *tracee)
 {
         return tracee->state == TRACEE_STOPPED && stop_event(tracee) == 0 &&
                WSTOPSIG(tracee->status) == SYSCALL_STOP;
+}
+
+/* Linux include/uapi/linux/ptrace.h; not in the C library's header. */
+#define GET_RSEQ_CONFIGURATION 0x420f
+struct rseq_configuration {
+        uint64_t area;
+        uint32_t size, signature, flags, padding;
+};
+
+uint64_t tracee_rseq_area(const struct tracee *tracee)
+{
+        struct rseq_configuration configuration = { 0 };
+
+        if (ptrace(GET_RSEQ_CONFIGURATION, tracee->tid, (void *)sizeof(configuration),
+                   &configuration) < 0)
+                return 0;
+        return configuration.area;
 }
 
 int tracee_suspend_seccomp(struct tracee *tracee, struct error *err)
@@ -232,19 +268,35 @@ int tracee_seccomp_filter(struct tracee *tracee, unsigned index, struct sock_fil
         return 0;
 }
 
-bool tracee_release(struct tracee *tracee)
+/* True once the end of a thread has been seen, without which its parent could not see it either. */
+static bool see_end(struct tracee *tracee)
+{
+        bool ended = has_ended(tracee->tid);
+
+        /* a zombie that can't be waited for is the main thread of a process that lives on */
+        return waitpid(tracee->tid, &tracee->status, __WALL | WNOHANG) != 0 || ended;
+}
+
+bool tracee_release(struct tracee *tracee, pid_t *ret_child)
 {
         struct error ignored;
 
+        *ret_child = 0;
         if (tracee->state == TRACEE_SEIZED)
                 tracee_interrupt(tracee);
-        if (tracee->state == TRACEE_INTERRUPTED &&
-            tracee_wait(tracee, clock_now_ns() + RELEASE_WAIT_NS, &ignored) == TRACEE_SLOW)
+        if (tracee->state == TRACEE_INTERRUPTED) {
+                int r = tracee_wait(tracee, clock_now_ns() + RELEASE_WAIT_NS, &ignored);
+
+                if (r == TRACEE_SLOW)
+                        return false;
+                if (tracee->state == TRACEE_STOPPED)
+                        *ret_child = tracee_new_child(tracee);
+        }
+        if (tracee->state == TRACEE_STOPPED &&
+            ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(long)tracee->signal) < 0)
+                tracee->state = TRACEE_DYING;
+        if (tracee->state == TRACEE_DYING && !see_end(tracee))
                 return false;
-        if (tracee->state == TRACEE_STOPPED)
-                ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(long)tracee->signal);
-        else if (tracee->state == TRACEE_ENDED)
-                waitpid(tracee->tid, &tracee->status, __WALL | WNOHANG);
         tracee->state = TRACEE_LOOSE;
         return true;
 }

@@ -16,7 +16,8 @@ enum tracee_state {
         TRACEE_SEIZED,        /* ours, running */
         TRACEE_INTERRUPTED,   /* asked to stop */
         TRACEE_STOPPED,
-        TRACEE_ENDED,         /* exited, was killed, or is another program now */
+        TRACEE_DYING,         /* killed while it was ours; its end has not been seen yet */
+        TRACEE_ENDED,
 };
 
 struct tracee {
@@ -35,15 +36,17 @@ enum tracee_outcome {
 
 /*
  * Seizes a running thread. `siblings` also takes what the thread forks or clones from now on: such
- * a child is born stopped. 0, TRACEE_GONE, or a fault (EPERM: traced by somebody else, or no
- * permission).
+ * a child is born stopped. 0, TRACEE_GONE (also for one that has ended and is still listed), or a
+ * fault (EPERM: traced by somebody else, or no permission).
  */
 int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *err);
 /* Asks it to stop; does not wait. */
 void tracee_interrupt(struct tracee *tracee);
 /*
- * Waits for the stop until `deadline_ns` (base/clock.h) and reads the registers. 0, TRACEE_GONE,
- * TRACEE_SLOW, TRACEE_FOREIGN, or a fault.
+ * Waits for the stop until `deadline_ns` (base/clock.h) and reads the registers. A system call that
+ * would report EINTR only because of the stop is set to be restarted at once, so that the thread
+ * is none the wiser even if suture is killed now. 0, TRACEE_GONE, TRACEE_SLOW, TRACEE_FOREIGN, or
+ * a fault.
  */
 int tracee_wait(struct tracee *tracee, uint64_t deadline_ns, struct error *err);
 /* The new thread or process of a fork, vfork or clone stop, or 0 where it is another stop. */
@@ -67,6 +70,11 @@ bool tracee_at_system_call(const struct tracee *tracee);
  * whatever registers are then set.
  */
 int tracee_run_to_user_mode(struct tracee *tracee, struct error *err);
+/*
+ * Where the stopped thread has its area for restartable sequences (rseq(2); Linux 5.13), 0 if
+ * it has none or the kernel does not tell.
+ */
+uint64_t tracee_rseq_area(const struct tracee *tracee);
 /* Suspends the thread's seccomp filters until it is let go (Linux 4.3; CAP_SYS_ADMIN). */
 int tracee_suspend_seccomp(struct tracee *tracee, struct error *err);
 /*
@@ -78,7 +86,9 @@ int tracee_seccomp_filter(struct tracee *tracee, unsigned index, struct sock_fil
                           size_t *ret_n, struct error *err);
 /*
  * Lets go: the thread runs on as if nothing had been. Needs no particular state. False if it was
- * asked to stop but is still on its way (a thread that waits for its vfork child can't stop): the
- * caller must try again, for it would stay stopped once it got there.
+ * asked to stop but is still on its way (a thread that waits for its vfork child can't stop), or
+ * if its end is still to be seen: the caller must try again, for it would stay stopped once it got
+ * there, or be a zombie for its parent. What it had cloned just then (*ret_child, if it was seized
+ * with `siblings` and stopped only now) is ours as well, and must be adopted.
  */
-bool tracee_release(struct tracee *tracee);
+bool tracee_release(struct tracee *tracee, pid_t *ret_child);
