@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/array.h"
+#include "base/cursor.h"
 #include "build/compare.h"
 #include "build/locate.h"
 #include "build/match.h"
@@ -197,17 +198,37 @@ static int judge_new_code(struct extraction *extraction, const struct atom *fixe
         return r < 0 ? r : 1;
 }
 
-static bool is_declared(const struct object *fixed, const char *section, const struct atom *target)
+/* The names that SUTURE_ENTRY has noted, each ended by NUL. */
+static bool next_entry_name(const struct object *fixed, uint64_t *at, const char **ret)
 {
-        for (size_t i = 0; i < fixed->n_atoms; i++) {
-                const struct atom *atom = &fixed->atoms[i];
+        struct elf_section section;
 
-                if (atom->kind != ATOM_NOTE || strcmp(atom->section->name, section) != 0)
-                        continue;
-                for (size_t j = 0; j < atom->n_references; j++)
-                        if (atom->references[j].target == target)
-                                return true;
-        }
+        if (!elf_view_find_section(&fixed->view, ".suture.entry", &section) || !section.data)
+                return false;
+        *ret = bounded_string(section.data, section.size, *at);
+        if (*ret)
+                *at += strlen(*ret) + 1;
+        return *ret;
+}
+
+/* `name` as it is in the source: the atom may be a clone of it. */
+static bool has_source_name(const struct atom *atom, const char *name)
+{
+        size_t length = strlen(name);
+
+        return atom->kind == ATOM_CODE && atom->name && !atom->parent &&
+               strncmp(atom->name, name, length) == 0 &&
+               (atom->name[length] == '\0' || atom->name[length] == '.');
+}
+
+static bool is_declared_entry(const struct atom *fixed)
+{
+        const char *name;
+        uint64_t at = 0;
+
+        while (next_entry_name(fixed->object, &at, &name))
+                if (has_source_name(fixed, name))
+                        return true;
         return false;
 }
 
@@ -215,7 +236,7 @@ static int judge_code(struct extraction *extraction, struct atom *original, stru
 {
         struct atom *fixed = original->twin;
         enum patch_consistency consistency =
-                is_declared(fixed->object, ".suture.entry", fixed) ? PATCH_ENTRY : PATCH_STRICT;
+                is_declared_entry(fixed) ? PATCH_ENTRY : PATCH_STRICT;
         struct replaced *replaced;
         int r = judge_new_code(extraction, fixed, err);
 
@@ -296,20 +317,27 @@ static int take_hook(struct extraction *extraction, const struct atom *note, siz
         return 0;
 }
 
-static int take_entry(struct extraction *extraction, const struct atom *note, struct error *err)
+static int judge_entry(struct extraction *extraction, const struct object *fixed,
+                       const char *name, struct error *err)
 {
-        for (size_t i = 0; i < note->n_references; i++) {
-                const struct atom *target = note->references[i].target;
+        bool exists = false, changes = false;
 
-                if (!target || target->kind != ATOM_CODE || !target->twin)
-                        return FINDING(extraction, "SB120", true, target ? target : note, err,
-                                       "SUTURE_ENTRY must name a function of this unit that the "
-                                       "original has too");
-                if (!target->differs)
-                        return FINDING(extraction, "SB120", false, target, err,
-                                       "SUTURE_ENTRY names a function that does not change");
+        for (size_t i = 0; i < fixed->n_atoms; i++) {
+                const struct atom *atom = &fixed->atoms[i];
+
+                if (!has_source_name(atom, name) || !atom->twin)
+                        continue;
+                exists = true;
+                changes = changes || atom->differs;
         }
-        return 0;
+        if (changes)
+                return 0;
+        return report_finding(extraction->report, "SB120", !exists, fixed->unit,
+                              exists ? "SUTURE_ENTRY names %s, which does not change"
+                                     : "SUTURE_ENTRY names %s, which is no function of both sources",
+                              name)
+                       ? 0
+                       : error_no_memory(err);
 }
 
 static int take_declarations(struct extraction *extraction, const struct object *fixed,
@@ -318,15 +346,17 @@ static int take_declarations(struct extraction *extraction, const struct object 
         static const char *const hooks[N_HOOKS] = {
                 ".suture.hook.pre", ".suture.hook.post", ".suture.hook.undo",
         };
+        const char *name;
+        uint64_t at = 0;
         int r = 0;
 
+        while (r == 0 && next_entry_name(fixed, &at, &name))
+                r = judge_entry(extraction, fixed, name, err);
         for (size_t i = 0; r == 0 && i < fixed->n_atoms; i++) {
                 const struct atom *atom = &fixed->atoms[i];
 
                 if (atom->kind != ATOM_NOTE)
                         continue;
-                if (strcmp(atom->section->name, ".suture.entry") == 0)
-                        r = take_entry(extraction, atom, err);
                 for (size_t h = 0; r == 0 && h < N_HOOKS; h++)
                         if (strcmp(atom->section->name, hooks[h]) == 0)
                                 r = take_hook(extraction, atom, h, err);
