@@ -486,6 +486,19 @@ static int apply_plan(const struct run *run, struct live_plan *plan, struct erro
         return 0;
 }
 
+static int take_back_plan(const struct run *run, struct live_plan *plan)
+{
+        for (size_t i = 0; i < plan->n_items; i++) {
+                struct member member = { .process = &plan->items[i] };
+
+                take_back_member(run, &member);
+                member_done(&member);
+        }
+        return 0;
+}
+
+/* --- Newcomers --------------------------------------------------------------------------- */
+
 static const struct live_process *item_with_pid(const struct live_plan *plan, pid_t pid)
 {
         for (size_t i = 0; i < plan->n_items; i++)
@@ -494,21 +507,32 @@ static const struct live_process *item_with_pid(const struct live_plan *plan, pi
         return NULL;
 }
 
-/* Children that were forked from a process of the plan after it was made. */
+/*
+ * A child that was forked from a process of the plan after it was made, so that it has the old
+ * code. One that has become another program since is not ours; one that still shares the memory
+ * (vfork) has been changed with its parent.
+ */
+static bool is_newcomer(const struct live_plan *plan, const struct process *process)
+{
+        const struct live_process *parent = item_with_pid(plan, process->parent);
+
+        return parent && process->forked &&
+               (parent->result == LIVE_DONE || parent->result == LIVE_UNCHANGED) &&
+               !target_shares_memory(process->parent, process->pid);
+}
+
 static int find_newcomers(const struct run *run, const struct live_plan *plan,
                           struct live_plan *ret, struct error *err)
 {
         size_t kept = 0;
-        int r = live_choose_newcomers(run->patch, plan, run->cache, ret, err);
+        int r = live_choose_newcomers(run->patch, run->filter, plan, run->cache, ret, err);
 
         if (r < 0)
                 return r;
         for (size_t i = 0; i < ret->n_items; i++) {
                 struct live_process *item = &ret->items[i];
-                const struct live_process *parent = item_with_pid(plan, item->process.parent);
 
-                if (!item_with_pid(plan, item->process.pid) && parent &&
-                    (parent->result == LIVE_DONE || parent->result == LIVE_UNCHANGED))
+                if (is_newcomer(plan, &item->process))
                         ret->items[kept++] = *item;
                 else
                         free(item->siblings);
@@ -519,6 +543,13 @@ static int find_newcomers(const struct run *run, const struct live_plan *plan,
 
 static int append_plan(struct live_plan *plan, struct live_plan *more, struct error *err)
 {
+        for (size_t i = 0; i < more->n_known; i++) {
+                pid_t *known = ARRAY_PUSH(plan->known, plan->n_known);
+
+                if (!known)
+                        return error_no_memory(err);
+                *known = more->known[i];
+        }
         for (size_t i = 0; i < more->n_items; i++) {
                 struct live_process *slot = ARRAY_PUSH(plan->items, plan->n_items);
 
@@ -532,7 +563,8 @@ static int append_plan(struct live_plan *plan, struct live_plan *more, struct er
         return 0;
 }
 
-static int apply_newcomers(const struct run *run, struct live_plan *plan, struct error *err)
+/* Does to the newcomers what was done to the plan, and adds them to it. */
+static int follow_newcomers(const struct run *run, struct live_plan *plan, struct error *err)
 {
         for (unsigned i = 0; i < FOLLOW_UPS; i++) {
                 _cleanup_(live_plan_done) struct live_plan more = { 0 };
@@ -541,7 +573,7 @@ static int apply_newcomers(const struct run *run, struct live_plan *plan, struct
                 if (r == 0 && more.n_items == 0)
                         return 0;
                 if (r == 0)
-                        r = apply_plan(run, &more, err);
+                        r = run->patch ? apply_plan(run, &more, err) : take_back_plan(run, &more);
                 if (r == 0)
                         r = append_plan(plan, &more, err);
                 if (r < 0)
@@ -560,7 +592,7 @@ int live_apply(const struct patch *patch, struct live_plan *plan,
         raise_descriptor_limit();
         run.deadline_ns = clock_now_ns() + options->deadline_ms * UINT64_C(1000000);
         r = apply_plan(&run, plan, err);
-        return r ? r : apply_newcomers(&run, plan, err);
+        return r ? r : follow_newcomers(&run, plan, err);
 }
 
 int live_rollback(const struct live_rollback_filter *filter, struct live_plan *plan,
@@ -569,13 +601,7 @@ int live_rollback(const struct live_rollback_filter *filter, struct live_plan *p
         _cleanup_(live_cache_freep) struct live_cache *cache = live_cache_new();
         struct run run = { .filter = filter, .options = options, .cache = cache };
 
-        (void)err;
         run.deadline_ns = clock_now_ns() + options->deadline_ms * UINT64_C(1000000);
-        for (size_t i = 0; i < plan->n_items; i++) {
-                struct member member = { .process = &plan->items[i] };
-
-                take_back_member(&run, &member);
-                member_done(&member);
-        }
-        return 0;
+        (void)take_back_plan(&run, plan);
+        return follow_newcomers(&run, plan, err);
 }

@@ -87,7 +87,8 @@ int target_place_stub(struct target *target, struct error *err)
                 if (r <= 0)
                         return r;
         }
-        return error_set(err, EXIT_CODE_UNSUPPORTED, 0, "restart the program with the fixed version",
+        return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
+                         "restart the program with the fixed version",
                          "no module of pid %d has room for the call stub behind its code",
                          target->pid);
 }

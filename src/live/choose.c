@@ -22,6 +22,7 @@ void live_plan_done(struct live_plan *plan)
         for (size_t i = 0; i < plan->n_items; i++)
                 free(plan->items[i].siblings);
         free(plan->items);
+        free(plan->known);
         *plan = (struct live_plan){ 0 };
 }
 
@@ -341,18 +342,31 @@ static int make_groups(struct live_plan *plan, struct error *err)
 
 /* --- All of it --------------------------------------------------------------------------- */
 
+static bool is_known(const struct live_plan *plan, pid_t pid)
+{
+        for (size_t i = 0; i < plan->n_known; i++)
+                if (plan->known[i] == pid)
+                        return true;
+        return false;
+}
+
 static int look_at(const struct wish *wish, pid_t pid, struct live_plan *plan, struct error *err)
 {
         struct process process;
+        pid_t *known;
         int r;
 
-        if (pid == getpid() || (wish->except && find_pid(wish->except, pid)))
+        if (pid == getpid() || (wish->except && is_known(wish->except, pid)))
                 return 0;
         r = count_instances(wish, pid, NULL);
         if (r <= 0)
                 return 0; /* nothing there, or nothing that can be read */
         if (process_read(pid, &process, NULL) != 0)
                 return 0;
+        known = ARRAY_PUSH(plan->known, plan->n_known);
+        if (!known)
+                return error_no_memory(err);
+        *known = pid;
         return add_process(wish, plan, &process, r, err);
 }
 
@@ -390,12 +404,13 @@ int live_choose(const struct patch *patch, const struct live_selection *selectio
         return choose(&wish, ret, err);
 }
 
-int live_choose_newcomers(const struct patch *patch, const struct live_plan *plan,
-                          struct live_cache *cache, struct live_plan *ret, struct error *err)
+int live_choose_newcomers(const struct patch *patch, const struct live_rollback_filter *filter,
+                          const struct live_plan *plan, struct live_cache *cache,
+                          struct live_plan *ret, struct error *err)
 {
         struct live_selection everything = { 0 };
-        struct wish wish = { .patch = patch, .selection = &everything, .except = plan,
-                             .cache = live_cache_modules(cache) };
+        struct wish wish = { .patch = patch, .filter = filter, .selection = &everything,
+                             .except = plan, .cache = live_cache_modules(cache) };
 
         return choose(&wish, ret, err);
 }

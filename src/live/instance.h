@@ -49,7 +49,9 @@ struct instance *instance_free(struct instance *instance);
 DEFINE_CLEANUP(struct instance *, instance_free)
 
 bool instance_is_active(struct instance *instance);
-/* 0, INSTANCE_UNCHANGED, TARGET_GONE, TARGET_BUSY, or a fault; nothing runs differently after any. */
+/*
+ * 0, INSTANCE_UNCHANGED, TARGET_GONE, TARGET_BUSY, or a fault; nothing runs differently after any.
+ */
 int instance_prepare(struct instance *instance, const struct patch *patch,
                      const struct patch_target *spec, struct error *err);
 /*

@@ -75,6 +75,9 @@ struct live_plan {
         struct live_process *items;
         size_t n_items;
         size_t n_groups;
+        /* All processes it could have been about, when it was made: who is not here is younger. */
+        pid_t *known;
+        size_t n_known;
 };
 void live_plan_done(struct live_plan *plan);
 

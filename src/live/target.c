@@ -166,8 +166,7 @@ static int seize_thread(struct target *target, pid_t tid, struct error *err)
         return add_tracee(target, &tracee, err);
 }
 
-/* Takes it for shared where the kernel can't tell: then it is only stopped for nothing. */
-static bool shares_memory(pid_t a, pid_t b)
+bool target_shares_memory(pid_t a, pid_t b)
 {
         long r = syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0);
 
@@ -184,7 +183,7 @@ static int seize_new_threads(struct target *target, struct error *err)
                 size_t n = 0, expected = target->n_tracees;
                 int r;
 
-                if (p > 0 && !shares_memory(target->thread, target->processes[p]))
+                if (p > 0 && !target_shares_memory(target->thread, target->processes[p]))
                         continue; /* ended, or another program by now */
                 r = process_threads(target->processes[p], &tids, &n, err);
                 if (r < 0)
@@ -212,7 +211,7 @@ static int take_child(struct target *target, pid_t child, struct error *err)
         tracee_adopt(&tracee, child);
         if (known_thread(target, child))
                 return 0;
-        if (shares_memory(target->thread, child))
+        if (target_shares_memory(target->thread, child))
                 return add_tracee(target, &tracee, err);
         target_let_go(target, &tracee);
         return 0;

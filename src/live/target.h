@@ -91,6 +91,11 @@ void target_let_go(struct target *target, struct tracee *tracee);
 /* Waits `ms` milliseconds, letting stragglers go as they come. */
 void target_rest(struct target *target, unsigned ms);
 
+/*
+ * True if two processes (or threads) share their memory, and where the kernel does not tell: then
+ * one is only stopped for nothing.
+ */
+bool target_shares_memory(pid_t a, pid_t b);
 /* True if the process has ended, or is another program than it was. */
 bool target_is_over(const struct target *target);
 /* All or nothing: 0, TARGET_GONE, or a fault that says where. */

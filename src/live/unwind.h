@@ -13,7 +13,7 @@
 enum unwind_outcome {
         UNWIND_INCOMPLETE = 1,  /* the end of the stack was not reached: nothing is proven */
 };
-/* Opens the modules of a target, which takes some milliseconds; while it runs. NULL: out of memory. */
+/* Opens the modules of a target while it runs: some milliseconds. NULL: out of memory. */
 struct unwinder *unwinder_new(struct target *target);
 /*
  * The program counters of all frames; 0 only if the outermost frame was reached. Where the target

@@ -20,6 +20,7 @@
 #include "proc/cgroup.h"
 
 #define PF_KTHREAD 0x00200000 /* Linux include/linux/sched.h */
+#define PF_FORKNOEXEC 0x00000040
 #define PROC_FILE_MAX 65536
 
 /*
@@ -176,6 +177,7 @@ int process_read(pid_t pid, struct process *ret, struct error *err)
         process.state = stat.state;
         process.n_threads = stat.n_threads;
         process.kernel_thread = stat.flags & PF_KTHREAD;
+        process.forked = stat.flags & PF_FORKNOEXEC;
         process.tracer = (pid_t)status_number(status, "TracerPid", 10);
         process.uid = status_uid(status);
         read_place(&process);

@@ -18,6 +18,7 @@ struct process {
         char state;                 /* R S D T t Z X I ... as in /proc/PID/stat */
         uid_t uid;                  /* effective */
         bool kernel_thread;
+        bool forked;                /* runs the program of its parent: no exec since the fork */
         bool frozen;                /* by cgroup v2 (cgroup.events) or v1 (freezer.state) */
         unsigned n_threads;
         char unit[128];             /* systemd unit ("nginx.service"), "" if none; cgroup.h */

@@ -107,12 +107,15 @@ static bool branch_leads_into(const uint8_t *code, size_t size, uint64_t address
         return false;
 }
 
-/* NOPs of all lengths and int3: what compilers and assemblers put between functions. */
-static bool is_padding(const uint8_t *code, size_t size)
+/*
+ * NOPs of all lengths and int3: what compilers and assemblers put between functions. The last NOP
+ * may reach beyond the bytes that are `needed`.
+ */
+static bool is_padding(const uint8_t *code, size_t size, size_t needed)
 {
         struct instruction instruction;
 
-        for (size_t i = 0; i < size; i += instruction.decoded.length) {
+        for (size_t i = 0; i < needed; i += instruction.decoded.length) {
                 if (code[i] == 0xcc) {
                         instruction.decoded.length = 1;
                         continue;
@@ -210,7 +213,7 @@ static size_t jump_room(const uint8_t *code, size_t size, size_t room, size_t fr
         if (needed <= size)
                 return size;
         if (needed > room || address + needed > next_function ||
-            !is_padding(code + size, needed - size))
+            !is_padding(code + size, room - size, needed - size))
                 return 0;
         return needed;
 }
