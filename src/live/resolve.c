@@ -137,6 +137,17 @@ static int read_list(struct resolver *resolver, uint64_t at, const struct elf_im
         return 0;
 }
 
+/* Modules are being loaded or unloaded at this moment. */
+static int busy_linking(struct resolver *resolver)
+{
+        free(resolver->scope);
+        resolver->scope = NULL;
+        resolver->n_scope = 0;
+        error_set(&resolver->target->busy, EXIT_CODE_ERROR, 0, "try again",
+                  "pid %d is just loading or unloading modules", resolver->target->pid);
+        return TARGET_BUSY;
+}
+
 static int read_scope(struct resolver *resolver, struct error *err)
 {
         _cleanup_free_ struct elf_image *images = NULL;
@@ -156,6 +167,8 @@ static int read_scope(struct resolver *resolver, struct error *err)
                 r = target_read(resolver->target, debug, &list, sizeof(list), err);
                 if (r == 0)
                         r = read_list(resolver, list.map, images, n, &found, err);
+                if (r == 0 && found && (uint32_t)list.state != RT_CONSISTENT)
+                        return busy_linking(resolver);
                 if (r != 0 || found)
                         return r;
                 debug = (uint32_t)list.version >= 2 ? list.next : 0;

@@ -22,6 +22,7 @@ void resolver_set_function_stub(struct resolver *resolver, uint64_t stub);
 
 const struct elf_image *resolver_module(const struct resolver *resolver);
 int resolver_read(struct resolver *resolver, uint64_t address, uint64_t *ret, struct error *err);
-/* The address of a symbol; an IFUNC is followed to what it chose. 0, TARGET_GONE, fault. */
+/* The address of a symbol; an IFUNC is followed to what it chose. 0, TARGET_GONE,
+ * TARGET_BUSY (modules are being loaded just now), or a fault. */
 int resolver_find(struct resolver *resolver, const char *name, const char *version, uint64_t *ret,
                   struct error *err);

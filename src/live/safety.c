@@ -19,6 +19,8 @@
 #include "live/unwind.h"
 
 #define CHUNK_BYTES (UINT64_C(8) << 20)
+/* A stack that neither the kernel nor the C library made may lie in a heap of many gigabytes. */
+#define OTHER_STACK_MAX (UINT64_C(16) << 20)
 
 /* A piece of memory to search, and whose it is. */
 struct piece {
@@ -178,7 +180,9 @@ static int add_stack(struct search *search, const struct tracee *tracee, struct 
         if (!region || !region->readable)
                 return 0; /* no stack at all: nothing can be on it */
         end = region->end;
-        if (!is_main_thread(target, tracee) && tp > sp && tp <= region->end)
+        if (is_main_thread(target, tracee) ? region != main_stack(target) : tp <= sp || tp > end)
+                end = MIN(end, sp + OTHER_STACK_MAX);
+        else if (!is_main_thread(target, tracee))
                 end = tp;
         r = add_piece(search, tracee, sp, end, err);
         return r ? r : add_left_stack(search, tracee, region, err);
@@ -188,17 +192,15 @@ static int add_stack(struct search *search, const struct tracee *tracee, struct 
 static int add_all_memory(struct search *search, struct error *err)
 {
         const struct maps *maps = &search->target->maps;
+        int r = target_read_maps(search->target, err); /* a stack may have been made just now */
 
-        for (size_t i = 0; i < maps->n_items; i++) {
+        for (size_t i = 0; r == 0 && i < maps->n_items; i++) {
                 const struct region *region = &maps->items[i];
-                int r = 0;
 
                 if (region->readable && region->writable && !region->shared)
                         r = add_piece(search, NULL, region->start, region->end, err);
-                if (r < 0)
-                        return r;
         }
-        return 0;
+        return r;
 }
 
 /* --- The search -------------------------------------------------------------------------- */

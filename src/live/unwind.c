@@ -156,12 +156,30 @@ struct collection {
         size_t n;
 };
 
+/*
+ * True if the way on from here is described. Where it is not, libdw follows the frame pointer,
+ * which may be any number, and takes what it can't read for the end of the stack.
+ */
+static bool is_described(Dwfl_Frame *frame, Dwarf_Addr pc)
+{
+        Dwfl_Module *module = dwfl_addrmodule(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
+        Dwarf_Frame *description = NULL;
+        Dwarf_Addr bias;
+        Dwarf_CFI *cfi = module ? dwfl_module_eh_cfi(module, &bias) : NULL;
+        bool found = cfi && dwarf_cfi_addrframe(cfi, pc - bias, &description) == 0;
+
+        free(description);
+        return found;
+}
+
 static int collect_frame(Dwfl_Frame *frame, void *context)
 {
         struct collection *collection = context;
+        bool is_activation;
         Dwarf_Addr pc;
 
-        if (collection->n == UNWIND_MAX_FRAMES || !dwfl_frame_pc(frame, &pc, NULL))
+        if (collection->n == UNWIND_MAX_FRAMES || !dwfl_frame_pc(frame, &pc, &is_activation) ||
+            !is_described(frame, is_activation ? pc : pc - 1))
                 return DWARF_CB_ABORT;
         collection->frames[collection->n++] = pc;
         return DWARF_CB_OK;
