@@ -101,18 +101,32 @@ struct module_cache *live_cache_modules(struct live_cache *cache)
         return cache ? cache->modules : NULL;
 }
 
-/* Functions that switch stacks without the kernel knowing, by the names libraries give them. */
+/*
+ * Functions that switch stacks without the kernel knowing, by the names libraries give them. OpenSSL
+ * has jobs on stacks of their own, too, but only for programs that ask for them (ASYNC_start_job(3),
+ * SSL_MODE_ASYNC); so its two libraries don't count, and who uses that part of them does.
+ */
 static const char *const stack_switchers[] = {
-        "swapcontext", "setcontext",    "makecontext", "jump_fcontext",    "make_fcontext",
-        "co_switch",   "coro_transfer", "pth_spawn",   "st_thread_create", NULL,
+        "swapcontext",     "setcontext",      "makecontext",
+        "jump_fcontext",   "make_fcontext",   "co_switch",
+        "coro_transfer",   "pth_spawn",       "st_thread_create",
+        "ASYNC_start_job", "SSL_waiting_for_async", "SSL_get_all_async_fds", NULL,
 };
+static const char *const openssl_marks[] = { "ASYNC_start_job", "SSL_waiting_for_async" };
 
 static bool ask_module(const struct elf_memory *memory, const struct module *module)
 {
+        struct elf_image_symbol symbol;
         struct elf_image image;
 
-        return elf_image_read(memory, module->address, &image) == 0 &&
-               elf_image_imports_any(memory, &image, stack_switchers) > 0;
+        if (elf_image_read(memory, module->address, &image) != 0 ||
+            elf_image_imports_any(memory, &image, stack_switchers) <= 0)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(openssl_marks); i++)
+                if (elf_image_lookup(memory, &image, openssl_marks[i], NULL, &symbol) == 0 &&
+                    symbol.section != SHN_UNDEF)
+                        return false;
+        return true;
 }
 
 bool live_cache_switches_stacks(struct live_cache *cache, const struct elf_memory *memory,

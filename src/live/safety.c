@@ -188,6 +188,32 @@ static int add_stack(struct search *search, const struct tracee *tracee, struct 
         return r ? r : add_left_stack(search, tracee, region, err);
 }
 
+/*
+ * The end of a thread's own stack, if `region` (the index of one in the maps) is one: the main
+ * thread's, or one as the thread library maps it, above a guard page. Its used part has been
+ * searched already, and what lies below that is dead. 0 where it is none.
+ */
+static uint64_t end_of_own_stack(const struct target *target, size_t index)
+{
+        const struct region *region = &target->maps.items[index];
+        const struct region *below = index > 0 ? region - 1 : NULL;
+
+        if (region == main_stack(target))
+                return region->end;
+        if (!below || below->end != region->start || below->readable)
+                return 0;
+        for (size_t i = 0; i < target->n_tracees; i++) {
+                const struct tracee *tracee = &target->tracees[i];
+                uint64_t sp = arch_regs_sp(&tracee->regs);
+                uint64_t tp = arch_regs_thread_pointer(&tracee->regs);
+
+                if (tracee->state == TRACEE_STOPPED && sp >= region->start && sp < tp &&
+                    tp <= region->end)
+                        return tp;
+        }
+        return 0;
+}
+
 /* All private writable memory: where coroutines keep their stacks. */
 static int add_all_memory(struct search *search, struct error *err)
 {
@@ -198,7 +224,9 @@ static int add_all_memory(struct search *search, struct error *err)
                 const struct region *region = &maps->items[i];
 
                 if (region->readable && region->writable && !region->shared)
-                        r = add_piece(search, NULL, region->start, region->end, err);
+                        r = add_piece(search, NULL,
+                                      MAX(region->start, end_of_own_stack(search->target, i)),
+                                      region->end, err);
         }
         return r;
 }
