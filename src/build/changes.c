@@ -146,8 +146,8 @@ static bool has_room(const struct shipped *shipped, const struct atom *original,
         if (needed <= size)
                 return true;
         room = MIN(shipped_next_code(shipped, end), ROUND_UP(end, UINT64_C(16))) - end;
-        padding = shipped_at(shipped, end, needed - size);
-        return room >= needed - size && padding && code_is_padding(padding, needed - size);
+        padding = shipped_at(shipped, end, room);
+        return room >= needed - size && padding && code_is_padding(padding, room, needed - size);
 }
 
 /* Rules that look at the shipped code; 1 if one of them refuses. */
@@ -291,7 +291,7 @@ static int judge_unnamed_code(struct extraction *extraction, const struct object
 
                 if (atom->kind == ATOM_CODE && !atom->name && atom->size > 0 &&
                     !has_equal_section(original, atom->section) &&
-                    !code_is_padding(atom_data(atom), atom->size))
+                    !code_is_padding(atom_data(atom), atom->size, atom->size))
                         return FINDING(extraction, "SB109", true, atom, err,
                                        "there is code without a name in section %s",
                                        atom->section->name);

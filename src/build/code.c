@@ -71,14 +71,16 @@ enum code_use code_field_use(const struct code_instruction *instruction, uint8_t
         return CODE_USE_ADDRESS;
 }
 
-bool code_is_padding(const uint8_t *code, size_t size)
+bool code_is_padding(const uint8_t *code, size_t size, size_t needed)
 {
         struct code_instruction instruction;
+        uint64_t at;
 
-        for (uint64_t at = 0; code_decode(code, size, at, &instruction); at += instruction.length)
-                if (!instruction.is_padding && code[at] != 0)
+        for (at = 0; at < needed && code_decode(code, size, at, &instruction);
+             at += instruction.length)
+                if (!instruction.is_padding)
                         return false;
-        return true;
+        return at >= needed;
 }
 
 size_t code_jump_needs(const uint8_t *code, size_t size)

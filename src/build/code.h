@@ -32,8 +32,11 @@ bool code_decode(const uint8_t *code, size_t size, uint64_t offset, struct code_
 /* What the field at `field` (bytes from the instruction's start) is used for. */
 enum code_use code_field_use(const struct code_instruction *instruction, uint8_t field);
 
-/* True if all of it is what stands between functions: no-operations, int3, zeros. */
-bool code_is_padding(const uint8_t *code, size_t size);
+/*
+ * True if the first `needed` of `size` bytes are what stands between functions (no-operations,
+ * int3). The last instruction may reach beyond them.
+ */
+bool code_is_padding(const uint8_t *code, size_t size, size_t needed);
 
 /* Bytes that a jump in place of a function needs: 5, behind a landing pad (endbr64) if there is one. */
 size_t code_jump_needs(const uint8_t *code, size_t size);

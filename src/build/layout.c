@@ -109,10 +109,10 @@ static int check_unit(struct extraction *extraction, size_t unit, struct error *
         return r;
 }
 
-static bool has_replaced(const struct extraction *extraction, const struct object *fixed)
+static bool has_changed_code(const struct object *fixed)
 {
-        for (size_t i = 0; i < extraction->n_replaced; i++)
-                if (extraction->replaced[i].fixed->object == fixed)
+        for (size_t i = 0; i < fixed->n_atoms; i++)
+                if (fixed->atoms[i].kind == ATOM_CODE && fixed->atoms[i].differs)
                         return true;
         return false;
 }
@@ -122,7 +122,7 @@ int layout_check(struct extraction *extraction, struct error *err)
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < extraction->n_units; i++)
-                if (has_replaced(extraction, extraction->fixed[i]))
+                if (has_changed_code(extraction->fixed[i]))
                         r = check_unit(extraction, i, err);
         return r;
 }
