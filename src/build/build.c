@@ -335,6 +335,20 @@ static int find_units(struct job *job, size_t *ret_n, struct error *err)
         return 0;
 }
 
+/* Was a changed file compiled at all, for whatever the package holds? */
+static bool was_compiled(const struct job *job)
+{
+        for (size_t i = 0; i < job->fix.changed.n_items; i++) {
+                _cleanup_free_ char *path = path_format("%s/%s", job->rebuilt.tree,
+                                                        job->fix.changed.items[i]);
+
+                for (size_t k = 0; path && k < job->log.n_units; k++)
+                        if (strcmp(job->log.units[k].source, path) == 0)
+                                return true;
+        }
+        return false;
+}
+
 static int nothing_concerned(const struct job *job, struct error *err)
 {
         _cleanup_buffer_ struct buffer names = { 0 };
@@ -342,9 +356,17 @@ static int nothing_concerned(const struct job *job, struct error *err)
         for (size_t i = 0; i < job->modules.n_items; i++)
                 if (!buffer_printf(&names, "%s%s", i ? ", " : "", job->modules.items[i].name))
                         return error_no_memory(err);
-        return run_fault(&job->store->runner, err,
-                         "the fix changes nothing that %s is made from (first changed file: %s)",
-                         (char *)names.data, job->fix.changed.items[0]);
+        error_set(err, EXIT_CODE_ERROR, 0, NULL,
+                  "the fix changes nothing that %s is made from: %s%s %s", (char *)names.data,
+                  job->fix.changed.items[0], job->fix.changed.n_items > 1 ? " and the others" : "",
+                  was_compiled(job) ? "belong to other modules"
+                                    : "did not go into this build of the package");
+        if (err)
+                snprintf(err->next, sizeof(err->next), "%s",
+                         was_compiled(job)
+                                 ? "name the module that the fix is for with --binary"
+                                 : "nothing has to be patched: this build does not hold that code");
+        return -ENOENT;
 }
 
 static int list_unit_names(struct job *job, struct error *err)

@@ -190,6 +190,19 @@ static int keep_lines(const struct store *store, const struct rebuilt *rebuilt, 
         return file_write_atomic(fixed, kept.data, kept.size, 0644, err);
 }
 
+static int no_fit(const struct store *store, const struct applied_fix *fix, struct error *err)
+{
+        int r = run_fault(&store->runner, err, "the fix does not fit this version of the source%s%s",
+                          fix->failed.n_items ? ": " : "",
+                          fix->failed.n_items ? fix->failed.items[0] : "");
+
+        if (err)
+                snprintf(err->next, sizeof(err->next),
+                         "give the fixes that come before it too, in their order; the log %s tells "
+                         "which parts failed", store->log_path);
+        return r;
+}
+
 int fix_apply(const struct store *store, const struct rebuilt *rebuilt, const char *const *fixes,
               size_t n_fixes, struct applied_fix *ret, struct error *err)
 {
@@ -201,8 +214,7 @@ int fix_apply(const struct store *store, const struct rebuilt *rebuilt, const ch
         if (r < 0)
                 return r;
         if (fix.changed.n_items == 0 || fix.changed.n_items == fix.failed.n_items)
-                return run_fault(&store->runner, err, "the fix does not fit the source %s",
-                                 rebuilt->tree);
+                return no_fit(store, &fix, err);
         for (size_t i = 0; r == 0 && i < fix.changed.n_items; i++)
                 if (is_c_text(fix.changed.items[i]))
                         r = keep_lines(store, rebuilt, fix.changed.items[i], err);
