@@ -52,6 +52,50 @@ static int judge_data(struct extraction *extraction, const struct atom *atom, st
                        "the static initialiser of %s changed", atom_label(atom));
 }
 
+static bool is_variable(const struct atom *atom)
+{
+        return atom->name && (atom->kind == ATOM_DATA || atom->kind == ATOM_BSS);
+}
+
+/* Sections whose name is one of C are those that the linker bounds with symbols. */
+static bool is_in_linker_table(const struct atom *atom)
+{
+        const char *name = atom->section ? atom->section->name : ".";
+
+        return atom->name && (atom->kind == ATOM_DATA || atom->kind == ATOM_CONSTANT) &&
+               name[0] != '.';
+}
+
+static bool has_gone_namesake(const struct object *original, const struct atom *fresh)
+{
+        for (size_t i = 0; i < original->n_atoms; i++) {
+                const struct atom *atom = &original->atoms[i];
+
+                if (is_variable(atom) && !atom->twin && atom->size == fresh->size &&
+                    atom->kind == fresh->kind && strcmp(atom->base, fresh->base) != 0)
+                        return true;
+        }
+        return false;
+}
+
+static int judge_new_data(struct extraction *extraction, const struct object *original,
+                          const struct atom *atom, struct error *err)
+{
+        if (atom->twin || !atom->name)
+                return 0;
+        if (atom->kind == ATOM_THREAD)
+                return FINDING(extraction, "SB102", true, atom, err,
+                               "the thread-local variable %s is new", atom_label(atom));
+        if (is_in_linker_table(atom))
+                return FINDING(extraction, "SB129", false, atom, err,
+                               "%s is new in section %s", atom_label(atom), atom->section->name);
+        if (is_variable(atom) && has_gone_namesake(original, atom))
+                return FINDING(extraction, "SB128", false, atom, err,
+                               "%s is new, and another variable of its size is gone",
+                               atom_label(atom));
+        return 0;
+}
+
 static int judge_all_data(struct extraction *extraction, const struct object *original,
                           const struct object *fixed, struct error *err)
 {
@@ -64,11 +108,7 @@ static int judge_all_data(struct extraction *extraction, const struct object *or
                         r = judge_data(extraction, atom, err);
         }
         for (size_t i = 0; r == 0 && i < fixed->n_atoms; i++)
-                if (fixed->atoms[i].kind == ATOM_THREAD && !fixed->atoms[i].twin &&
-                    fixed->atoms[i].name)
-                        r = FINDING(extraction, "SB102", true, &fixed->atoms[i], err,
-                                    "the thread-local variable %s is new",
-                                    atom_label(&fixed->atoms[i]));
+                r = judge_new_data(extraction, original, &fixed->atoms[i], err);
         return r;
 }
 

@@ -367,14 +367,24 @@ static bool is_replaced(const struct extraction *extraction, const struct atom *
         return false;
 }
 
-/* By its name if it has one that others may interpose; else at its address. */
+/*
+ * The name by which the reference goes, if another module may put its own definition before it;
+ * else NULL. An alias counts, not the first name of what it stands for.
+ */
+static const char *interposable_name(const struct reference *reference)
+{
+        return reference->symbol[0] && reference->symbol_global && !reference->symbol_hidden &&
+                               wants_slot(reference)
+                       ? reference->symbol
+                       : NULL;
+}
+
 static int link_original(struct binder *binder, const struct atom *target)
 {
-        bool by_name = target->global && !target->hidden && wants_slot(binder->reference);
+        const char *name = interposable_name(binder->reference);
 
-        if (by_name)
-                return link_name(binder, target->name, false);
-        return link_local(binder, target->name, target->twin->address);
+        return name ? link_name(binder, name, false)
+                    : link_local(binder, target->name, target->twin->address);
 }
 
 static bool has_slot(const struct extraction *extraction, const char *name)
@@ -400,10 +410,10 @@ static bool is_within_function(const struct binder *binder, const struct atom *t
 
 static int link_replaced(struct binder *binder, struct atom *target)
 {
-        bool interposable = target->global && !target->hidden &&
-                            has_slot(binder->extraction, target->name);
+        const char *name = interposable_name(binder->reference);
 
-        if (binder->reference->use == CODE_USE_BRANCH && !interposable)
+        if (binder->reference->use == CODE_USE_BRANCH &&
+            !(name && has_slot(binder->extraction, name)))
                 return link_atom(binder, target, NULL);
         return link_original(binder, target);
 }

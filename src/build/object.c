@@ -287,7 +287,7 @@ static int read_table(struct object *object, const struct elf_section *section,
                         .symbol = raw->symbol->type == STT_SECTION ? "" : raw->symbol->name,
                         .symbol_hidden = raw->symbol->visibility == STV_HIDDEN ||
                                          raw->symbol->visibility == STV_INTERNAL,
-                        .symbol_thread = raw->symbol->type == STT_TLS,
+                        .symbol_global = raw->symbol->bind != STB_LOCAL,
                 };
         }
         return 0;

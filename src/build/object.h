@@ -61,8 +61,8 @@ struct reference {
         struct atom *target;     /* NULL if the symbol is not defined in the object */
         int64_t delta;           /* what is meant, from the start of the target or the symbol */
         const char *symbol;      /* name of the symbol, "" for a section */
-        bool symbol_hidden;
-        bool symbol_thread;      /* STT_TLS */
+        bool symbol_global;      /* others may know it by this name */
+        bool symbol_hidden;      /* but not other modules */
 };
 
 struct object {

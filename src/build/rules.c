@@ -226,7 +226,7 @@ const struct build_rule build_rules[] = {
         },
         {
                 .code = "SB124",
-                .title = "a constant is known only by its place",
+                .title = "a reference into the middle of something",
                 .why = "The new code refers to the inside of a function or object that is not part "
                        "of the patch, in a way that depends on how it was compiled.",
                 .remedy = "Change the function that is referred to as well, so that it is replaced too.",
@@ -258,6 +258,25 @@ const struct build_rule build_rules[] = {
                 .remedy = "Make a patch in which this function is the only one, or change its "
                           "callers instead.",
                 .example = "checksum:\n        add (%rdi), %eax\n        inc %rdi\n        jmp checksum",
+        },
+        {
+                .code = "SB128",
+                .title = "a variable may have been renamed",
+                .why = "A variable of the original is gone, and a new one of the same size is there. If "
+                       "it is the same under another name, the patch would start with its initial value "
+                       "and lose what the running process holds. This is a warning.",
+                .remedy = "Keep the old name in the patch.",
+                .example = "-static struct pool *pool;\n"
+                           "+static struct pool *main_pool;",
+        },
+        {
+                .code = "SB129",
+                .title = "a new entry of a table that the linker makes",
+                .why = "Variables in a section of their own name are often gathered by the linker in a "
+                       "table (__start_NAME, __stop_NAME). The table in the running process can't "
+                       "grow, so the new entry is not part of the patch. This is a warning.",
+                .remedy = "Register the entry in a hook, if the program has a function for that.",
+                .example = "static const struct command stats __attribute__((section(\"commands\")));",
         },
         {
                 .code = "SB201",

@@ -298,6 +298,22 @@ static void library_data_by_slot(void **state)
         assert_symbol(&compiled, "helper", PATCH_SYMBOL_LOCAL);
 }
 
+/* What counts is the name that the code uses, not the first one of what it stands for. */
+static void aliases(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+
+        (void)state;
+        compile_patch("__attribute__((noipa)) int exported(int x) { return x * 5; }\n"
+                      "extern __typeof__(exported) internal\n"
+                      "        __attribute__((alias(\"exported\"), visibility(\"hidden\")));\n"
+                      "int f(int x) { return internal(x) + FIXED; }\n"
+                      "int g(int x) { return exported(x) + 1; }\n", &library, &compiled);
+        assert_changed(&compiled, "f");
+        assert_int_equal(compiled.patch->targets[0].n_symbols, 1);
+        assert_int_equal(compiled.patch->targets[0].symbols[0].kind, PATCH_SYMBOL_LOCAL);
+}
+
 static void interposable_function(void **state)
 {
         _cleanup_compiled_ struct compiled compiled;
@@ -439,6 +455,7 @@ int main(void)
                 cmocka_unit_test(calls_between_changed_functions),
                 cmocka_unit_test(program_symbols),
                 cmocka_unit_test(library_data_by_slot),
+                cmocka_unit_test(aliases),
                 cmocka_unit_test(interposable_function),
                 cmocka_unit_test(changed_static_constant),
                 cmocka_unit_test(unchanged_static_constant),

@@ -269,6 +269,24 @@ static void warnings(void **state)
         assert_warned(&compiled, "SB125", "test.c");
 }
 
+static void suspicious_data(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.rest = "int last_function(int x) { return x; }";
+        compile_patch("#if FIXED\n#define NAME main_pool\n#else\n#define NAME pool\n#endif\n"
+                      "static void *NAME;\n"
+                      "void *take(void *p) { void *old = NAME; NAME = p; return old; }\n"
+                      "#if FIXED\n"
+                      "static const int added __attribute__((section(\"commands\"), used)) = 5;\n"
+                      "#endif\n", &options, &compiled);
+        assert_changed(&compiled, "take");
+        assert_warned(&compiled, "SB128", "main_pool");
+        assert_warned(&compiled, "SB129", "added");
+}
+
 static void renamed_member(void **state)
 {
         _cleanup_compiled_ struct compiled compiled;
@@ -309,6 +327,7 @@ int main(void)
                 cmocka_unit_test(exception_tables),
                 cmocka_unit_test(too_many_functions),
                 cmocka_unit_test(warnings),
+                cmocka_unit_test(suspicious_data),
                 cmocka_unit_test(renamed_member),
                 cmocka_unit_test(rules_are_in_order),
         };
