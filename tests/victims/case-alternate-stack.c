@@ -10,12 +10,17 @@
 static _Thread_local bool hold;
 static _Atomic int last;
 
+NOINLINE static void hold_if_wanted(void)
+{
+        if (hold)
+                case_hold();
+}
+
 NOINLINE void subject_handle(int signal)
 {
         volatile int here = signal;
 
-        if (hold)
-                case_hold();
+        hold_if_wanted();
         __asm__ volatile("" ::: "memory");
         atomic_store(&last, here + (FIXED ? 1000 : 0));
 }

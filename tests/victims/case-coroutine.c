@@ -4,8 +4,11 @@
  * look through the memory finds them: busy, until it is let go.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 #include "case.h"
+
+enum { STACK = 64 << 10 };
 
 static ucontext_t outside, inside;
 static bool finished;
@@ -29,8 +32,6 @@ static void coroutine(void)
 
 void case_setup(struct victim *victim)
 {
-        enum { STACK = 64 << 10 };
-
         getcontext(&inside);
         inside.uc_stack.ss_size = STACK;
         inside.uc_stack.ss_sp = malloc(STACK);
@@ -49,7 +50,11 @@ bool case_ask(void)
 
 bool case_work(void)
 {
-        if (case_released() && !finished)
+        if (case_released() && !finished) {
                 swapcontext(&outside, &inside);
+                /* Return addresses that lie about in memory would be taken for frames. */
+                explicit_bzero(inside.uc_stack.ss_sp, STACK);
+                explicit_bzero(&inside, sizeof(inside));
+        }
         return !finished || result == 100;
 }

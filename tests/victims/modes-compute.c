@@ -9,20 +9,26 @@
 #include <unistd.h>
 #include "subject.h"
 
-__attribute__((noreturn)) static void busy(struct victim *victim, struct state_slot *slot)
+static void run_loop(struct victim *victim)
 {
+        struct state_slot *slot = state_take_slot(victim->file);
+
+        victim_ready(victim);
         for (;;) {
                 victim_compute(victim, slot, 400);
                 victim_round(victim, slot);
         }
 }
 
-static void run_loop(struct victim *victim)
+/* With many threads one that lost its processor inside the subject would nearly always be there. */
+__attribute__((noreturn)) static void busy(struct victim *victim, struct state_slot *slot)
 {
-        struct state_slot *slot = state_take_slot(victim->file);
-
-        victim_ready(victim);
-        busy(victim, slot);
+        while (!atomic_load(&victim->file->state.ready))
+                usleep(1000);
+        for (;;) {
+                victim_compute(victim, slot, 30000);
+                victim_round(victim, slot);
+        }
 }
 
 static void run_threads(struct victim *victim)

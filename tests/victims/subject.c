@@ -38,12 +38,12 @@ __attribute__((noinline)) static int weigh(unsigned char byte)
         }
 }
 
-__attribute__((noinline)) void subject_seen(void)
+__attribute__((noipa)) void subject_seen(void)
 {
         __atomic_fetch_add(&subject_n_seen, 1, __ATOMIC_RELAXED);
 }
 
-__attribute__((noinline)) int subject_check(const unsigned char *message, size_t size)
+__attribute__((noipa)) int subject_check(const unsigned char *message, size_t size)
 {
         size_t length;
         int sum = 0;
@@ -64,7 +64,7 @@ __attribute__((noinline)) int subject_check(const unsigned char *message, size_t
         return sum;
 }
 
-__attribute__((noinline)) int subject_format(char *ret, size_t size, unsigned value)
+__attribute__((noipa)) int subject_format(char *ret, size_t size, unsigned value)
 {
         char digits[16];
         size_t n = 0;
@@ -90,7 +90,7 @@ uint64_t subject_calls(void)
         return atomic_load(&calls);
 }
 
-__attribute__((noinline, no_icf)) int subject_twin(const unsigned char *message, size_t size)
+__attribute__((noipa)) int subject_twin(const unsigned char *message, size_t size)
 {
         size_t length;
         int sum = 0;

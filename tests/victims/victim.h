@@ -26,5 +26,5 @@ void victim_compute(struct victim *victim, struct state_slot *slot, unsigned tur
 void victim_ready(struct victim *victim);
 /* Ends the program: the mode could not get where it is to be. */
 __attribute__((noreturn)) void victim_fail(const char *what);
-/* Starts a thread that has its own slot. */
+/* Starts a thread that has its own slot, and waits until it runs. */
 void victim_thread(struct victim *victim, void (*run)(struct victim *, struct state_slot *));
