@@ -137,6 +137,33 @@ static int put_maps(const char *folder, struct error *err)
         return put(folder, "maps", "lines", lines, sizeof(lines) - 1, err);
 }
 
+/* The first byte chooses the reader (fuzz-build-text.c). */
+static int put_build_text(const char *folder, struct error *err)
+{
+        static const char log[] = "\0/b\0/usr/bin/gcc\0" "1\0A=1\0" "5\0-O2\0-c\0a.c\0-o\0x.o";
+        static const char rule[] = "\1a.o: a.c ../b.h \\\n /c\\ d.h\n";
+        static const char report[] = "\2patching file a.c\nHunk #1 FAILED at 3.\n";
+        static const char lines[] = "\003" "3a4,6\n10,11c13\n20d21\n\001int a;\n/* x\n*/ f(a,\nb);\n"
+                                    "\"x\\\ny\";\nint z;\n";
+        static const char sources[] = "\4deb [signed-by=/debian-archive-keyring.gpg] "
+                                      "http://deb.debian.org/debian bookworm main\n"
+                                      "Types: deb\nURIs: http://a/debian\nSuites: bookworm\n"
+                                      "Components: main\n x\n\n";
+        const struct {
+                const char *name, *text;
+                size_t size;
+        } seeds[] = {
+                { "log", log, sizeof(log) }, { "rule", rule, sizeof(rule) - 1 },
+                { "report", report, sizeof(report) - 1 }, { "lines", lines, sizeof(lines) - 1 },
+                { "sources", sources, sizeof(sources) - 1 },
+        };
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(seeds); i++)
+                r = put(folder, "build-text", seeds[i].name, seeds[i].text, seeds[i].size, err);
+        return r;
+}
+
 int main(int argc, char **argv)
 {
         struct error err = { 0 };
@@ -146,7 +173,8 @@ int main(int argc, char **argv)
                 return 2;
         }
         if (put_patches(argv[1], &err) < 0 || put_module(argv[1], argv[2], &err) < 0 ||
-            put_vdso(argv[1], &err) < 0 || put_maps(argv[1], &err) < 0) {
+            put_vdso(argv[1], &err) < 0 || put_maps(argv[1], &err) < 0 ||
+            put_build_text(argv[1], &err) < 0) {
                 fprintf(stderr, "make-seeds: %s\n", err.cause);
                 return 1;
         }
