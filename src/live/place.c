@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Holes between mappings, nearest first. The hole below the stack is left alone, since the stack
- * grows into it; above the heap we stay at the far end for the same reason.
+ * Holes between mappings, nearest first. Room is left below the stack and above the heap, since
+ * both grow; above the heap we stay at the far end of the hole besides.
  */
 #include "live/place.h"
 
@@ -16,6 +16,7 @@
 #define LOW_END UINT64_C(0x80000000)
 #define MARGIN UINT64_C(0x10000)              /* for what is added to an address in code */
 #define HEAP_ROOM (UINT64_C(64) << 20)
+#define STACK_ROOM (UINT64_C(1) << 30)
 
 struct range {
         uint64_t start, end;
@@ -46,7 +47,7 @@ static struct range usable(const struct region *below, const struct region *abov
                               above ? above->start - PAGE_SIZE : HIGHEST };
 
         if (is_stack(above))
-                hole.end = hole.start;
+                hole.end -= MIN(hole.end, STACK_ROOM);
         if (below && strcmp(below->path, "[heap]") == 0)
                 hole.start += HEAP_ROOM;
         hole.start = MAX(hole.start, reach->start);
