@@ -44,8 +44,19 @@ struct job {
         struct objects_report report;
 };
 
+/* The copy of the source and the objects are of use to this run only. */
+static void remove_work(const struct job *job)
+{
+        _cleanup_free_ char *work = job->rebuilt.root ? path_format("%s" FIX_WORK, job->rebuilt.root)
+                                                      : NULL;
+
+        if (work && path_exists(work))
+                store_remove(job->store, work, NULL);
+}
+
 static void job_done(struct job *job)
 {
+        remove_work(job);
         for (size_t i = 0; job->units && i < job->modules.n_items; i++)
                 unit_list_done(&job->units[i]);
         free(job->units);
