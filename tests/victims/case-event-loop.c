@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The changed function is always on the stack of one thread, which never leaves it. With `strict`
- * this is busy for ever and the error must name thread and function; with `entry` the function may
- * change for its next call.
+ * this is busy for ever and the error must name thread and function; with `entry` (-DENTRY) the
+ * function may change for its next call.
  */
 #include <time.h>
 #include "case.h"
+#ifdef ENTRY
+#include "suture/patch.h"
+SUTURE_ENTRY(subject_serve)
+#endif
 
 NOINLINE int subject_serve(int n_events, bool forever)
 {

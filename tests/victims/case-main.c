@@ -29,6 +29,11 @@ void case_hold(void)
         atomic_store(&the_victim.file->state.held, 0);
 }
 
+void case_figure(int index, uint64_t value)
+{
+        atomic_store(&the_victim.file->state.figure[index], value);
+}
+
 void case_await_held(void)
 {
         while (!atomic_load(&the_victim.file->state.held))
