@@ -200,7 +200,7 @@ static int prepare_member_until(const struct run *run, struct member *member, st
 
                 if (r != TARGET_BUSY || give_up(run, run->deadline_ns))
                         return r;
-                target_rest(member->target, gap_ms);
+                target_rest(gap_ms);
                 gap_ms = MIN(2 * gap_ms, (unsigned)GAP_LAST_MS);
                 member_done(member);
                 member->process = process;
@@ -270,7 +270,7 @@ static int with_target_stopped_until(const struct run *run, struct member *membe
                 if (attempt == QUICK_ATTEMPTS && target->wants_unwinder && !target->unwinder)
                         target->unwinder = unwinder_new(target);
                 member->target->maps_stale = true; /* it has run for a while */
-                target_rest(member->target, gap_ms);
+                target_rest(gap_ms);
                 gap_ms = MIN(2 * gap_ms, (unsigned)GAP_LAST_MS);
         }
 }

@@ -355,14 +355,14 @@ static int run_list(struct target *target, struct call_list *list, size_t wanted
                 int r;
 
                 if (round > 0)
-                        target_rest(target, round);
+                        target_rest(round);
                 if (target_is_over(target))
                         return TARGET_GONE;
                 r = process_threads(target->pid, &tids, &n, err);
                 if (r != 0)
                         return r < 0 ? r : TARGET_GONE;
                 for (size_t i = 0; i < n && i < 64; i++) {
-                        if (target->n_stragglers > 0)
+                        if (target_has_stragglers(target))
                                 break;
                         list->any_stack = list->calls && round >= OWN_STACK_ROUNDS;
                         r = call_on_thread(target, tids[i], list, err);

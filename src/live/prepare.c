@@ -286,8 +286,6 @@ static int make_record(struct instance *instance, struct record_level **ret, str
                 if (r == 0)
                         r = mapping_make(instance->target, &mapping, 1, err);
         }
-        if (r == 0 && fault_here(FAULT_MAPPED_SWITCH))
-                r = fault(FAULT_MAPPED_SWITCH, err);
         if (r != 0)
                 return r == MAPPING_TAKEN ? place_lost(instance) : r;
         record_init(record, mapping.address, capacity, instance->module_address,
@@ -300,6 +298,8 @@ static int make_record(struct instance *instance, struct record_level **ret, str
                 (*ret)->role = RECORD_ROLE_INCOMING;
                 (*ret)->code_address = mapping.address + region_size;
         }
+        if (fault_here(FAULT_MAPPED_SWITCH))
+                return fault(FAULT_MAPPED_SWITCH, err);
         r = record_commit(instance->target, record, err);
         if (r == 0 && fault_here(FAULT_RECORD_WRITTEN))
                 r = fault(FAULT_RECORD_WRITTEN, err);

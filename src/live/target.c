@@ -81,8 +81,6 @@ struct target *target_free(struct target *target)
         if (!target)
                 return NULL;
         target_resume(target);
-        for (unsigned i = 0; target->n_stragglers > 0 && i < 50; i++)
-                target_rest(target, 10);
         unwinder_free(target->unwinder);
         if (target->memory_fd >= 0)
                 close(target->memory_fd);
@@ -90,7 +88,6 @@ struct target *target_free(struct target *target)
         maps_done(&target->maps);
         free(target->processes);
         free(target->tracees);
-        free(target->stragglers);
         free(target);
         return NULL;
 }
@@ -129,7 +126,7 @@ int target_read_modules(struct target *target, struct error *err)
         return 0;
 }
 
-/* --- Stopping ---------------------------------------------------------------------------- */
+/* --- Letting go ----------------------------------------------------------------------------- */
 
 static bool known_thread(const struct target *target, pid_t tid)
 {
@@ -140,6 +137,81 @@ static bool known_thread(const struct target *target, pid_t tid)
                         return true;
         return false;
 }
+
+/*
+ * The threads that this process still holds although it wants nothing of them any more. They are
+ * no part of a target, for it may be freed, and opened again, before they come.
+ */
+static struct straggler {
+        pid_t pid;
+        struct tracee tracee;
+} *stragglers;
+static size_t n_stragglers;
+
+static void release(pid_t pid, struct tracee *tracee, pid_t *ret_child)
+{
+        struct straggler *slot;
+
+        if (tracee_release(tracee, ret_child))
+                return;
+        slot = ARRAY_PUSH(stragglers, n_stragglers);
+        if (slot) /* else the kernel lets it go when suture ends */
+                *slot = (struct straggler){ pid, *tracee };
+}
+
+static void let_go(pid_t pid, struct tracee *tracee, const struct target *target)
+{
+        struct tracee child;
+        pid_t child_tid;
+
+        release(pid, tracee, &child_tid);
+        if (child_tid == 0 || (target && known_thread(target, child_tid)))
+                return;
+        tracee_adopt(&child, child_tid);
+        release(pid, &child, &child_tid);
+}
+
+void target_let_go(struct target *target, struct tracee *tracee)
+{
+        let_go(target->pid, tracee, target);
+}
+
+static pid_t straggler_of(const struct target *target)
+{
+        for (size_t i = 0; i < n_stragglers; i++)
+                if (stragglers[i].pid == target->pid)
+                        return stragglers[i].tracee.tid;
+        return 0;
+}
+
+bool target_has_stragglers(const struct target *target)
+{
+        return straggler_of(target) != 0;
+}
+
+static void let_stragglers_go(void)
+{
+        _cleanup_free_ struct straggler *before = STEAL(stragglers);
+        size_t n = n_stragglers;
+
+        n_stragglers = 0;
+        for (size_t i = 0; i < n; i++)
+                let_go(before[i].pid, &before[i].tracee, NULL);
+}
+
+void target_rest(unsigned ms)
+{
+        uint64_t until_ns = clock_now_ns() + ms * UINT64_C(1000000);
+
+        for (;;) {
+                let_stragglers_go();
+                if (clock_now_ns() >= until_ns)
+                        return;
+                nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
+        }
+}
+
+/* --- Stopping ---------------------------------------------------------------------------- */
 
 static int add_tracee(struct target *target, const struct tracee *tracee, struct error *err)
 {
@@ -305,9 +377,9 @@ int target_stop(struct target *target, struct error *err)
 {
         int r;
 
-        target_rest(target, 0);
-        if (target->n_stragglers > 0)
-                return busy_stopping(target, target->stragglers[0].tid);
+        target_rest(0);
+        if (target_has_stragglers(target))
+                return busy_stopping(target, straggler_of(target));
         if (!process_alive(target->pid, target->start_ticks))
                 return TARGET_GONE;
         r = stop_all(target, err);
@@ -331,45 +403,6 @@ void target_resume(struct target *target)
         free(target->tracees);
         target->tracees = NULL;
         target->n_tracees = 0;
-}
-
-static void add_straggler(struct target *target, const struct tracee *tracee)
-{
-        struct tracee *slot = ARRAY_PUSH(target->stragglers, target->n_stragglers);
-
-        if (slot) /* else the kernel lets it go when suture ends */
-                *slot = *tracee;
-}
-
-void target_let_go(struct target *target, struct tracee *tracee)
-{
-        struct tracee child;
-        pid_t child_tid;
-
-        if (!tracee_release(tracee, &child_tid))
-                add_straggler(target, tracee);
-        if (child_tid == 0 || known_thread(target, child_tid))
-                return;
-        tracee_adopt(&child, child_tid);
-        if (!tracee_release(&child, &child_tid))
-                add_straggler(target, &child);
-}
-
-void target_rest(struct target *target, unsigned ms)
-{
-        uint64_t until_ns = clock_now_ns() + ms * UINT64_C(1000000);
-
-        for (;;) {
-                _cleanup_free_ struct tracee *stragglers = STEAL(target->stragglers);
-                size_t n = target->n_stragglers;
-
-                target->n_stragglers = 0;
-                for (size_t i = 0; i < n; i++)
-                        target_let_go(target, &stragglers[i]);
-                if (clock_now_ns() >= until_ns)
-                        return;
-                nanosleep(&(struct timespec){ .tv_nsec = 500000 }, NULL);
-        }
 }
 
 /* --- Memory ------------------------------------------------------------------------------ */

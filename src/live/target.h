@@ -27,8 +27,6 @@ struct target {
         size_t n_processes;
         struct tracee *tracees;   /* while stopped: every thread of all of them */
         size_t n_tracees;
-        struct tracee *stragglers;/* asked to stop, not yet stopped, to be let go */
-        size_t n_stragglers;
         int memory_fd;
         uint64_t stopped_at_ns;
         uint64_t pause_ns;        /* the longest stop of all threads so far */
@@ -84,12 +82,14 @@ static inline void target_resumep(struct target **target)
                 target_resume(*target);
 }
 /*
- * Lets one thread go, and what it has just cloned; later, while the target rests, if it is still on
- * its way to its stop.
+ * Lets one thread go, and what it has just cloned. One that is still on its way to its stop is a
+ * straggler: it is let go later, while this or another target rests.
  */
 void target_let_go(struct target *target, struct tracee *tracee);
+/* True if a thread is a straggler, perhaps of an earlier struct target: then it can't be stopped. */
+bool target_has_stragglers(const struct target *target);
 /* Waits `ms` milliseconds, letting stragglers go as they come. */
-void target_rest(struct target *target, unsigned ms);
+void target_rest(unsigned ms);
 
 /*
  * True if two processes (or threads) share their memory, and where the kernel does not tell: then
