@@ -93,9 +93,10 @@ bool cursor_u64(struct cursor *cursor, uint64_t *ret)
 
 const char *bounded_string(const void *data, size_t size, uint64_t offset)
 {
-        const char *start = (const char *)data + offset;
+        const char *start;
 
-        if (offset >= size || !memchr(start, '\0', size - offset))
+        if (offset >= size)
                 return NULL;
-        return start;
+        start = (const char *)data + offset;
+        return memchr(start, '\0', size - offset) ? start : NULL;
 }

@@ -293,7 +293,7 @@ static size_t outside_symbol(struct emitter *emitter, const char *name)
 static int emit_link(struct target_emitter *target, const struct link *link)
 {
         const struct placed *from = find_placed(target, link->from), *to = NULL;
-        int64_t addend = link->delta - link->reference->bias;
+        uint64_t addend = (uint64_t)link->delta - link->reference->bias; /* may wrap */
         size_t symbol;
 
         if (link->kind == LINK_VALUE)
@@ -302,7 +302,7 @@ static int emit_link(struct target_emitter *target, const struct link *link)
                 to = find_placed(target, link->atom);
                 symbol = to ? to->symbol ? to->symbol : to->section_symbol : 0;
                 if (to && !to->symbol)
-                        addend += (int64_t)to->offset;
+                        addend += to->offset;
         } else {
                 symbol = outside_symbol(target->emitter,
                                         target->extraction->outsides[link->outside].name);
@@ -310,7 +310,7 @@ static int emit_link(struct target_emitter *target, const struct link *link)
         if (!from || !symbol ||
             !elf_writer_add_relocation(target->emitter->writer, from->section,
                                        from->offset + link->reference->offset, link->type, symbol,
-                                       addend))
+                                       (int64_t)addend))
                 return error_no_memory(target->emitter->err);
         return 0;
 }

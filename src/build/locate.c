@@ -125,7 +125,8 @@ static bool pass_field(struct walk *walk, const struct code_instruction *a,
         uint64_t field = reference->offset - walk->i;
         const uint8_t *x = walk->a + walk->i, *y = walk->b + walk->j;
 
-        if (walk->b_size - walk->j < a->length || field + size > a->length ||
+        /* the sizes also catch a field of an earlier instruction: its distance is a huge number */
+        if (walk->b_size - walk->j < a->length || field > a->length || field + size > a->length ||
             memcmp(x, y, field) != 0)
                 return false;
         if (size == 4 && relocation_is_relative(reference->type))

@@ -470,7 +470,8 @@ static int find_cuts(const struct object *object, const struct raw_list *raws,
         }
         if (!ok)
                 return error_no_memory(err);
-        qsort(list->items, list->n_items, sizeof(*list->items), compare_cuts);
+        if (list->n_items > 0)
+                qsort(list->items, list->n_items, sizeof(*list->items), compare_cuts);
         return 0;
 }
 
@@ -634,7 +635,8 @@ static void resolve_target(const struct object *object, const struct raw *raw,
         reference->target = object_atom_at(object, raw->target_section,
                                            offset < 0 ? 0 : (uint64_t)offset);
         if (reference->target)
-                reference->delta = raw->target_offset - (int64_t)reference->target->start;
+                reference->delta =
+                        (int64_t)((uint64_t)raw->target_offset - reference->target->start);
 }
 
 static int attach_references(struct object *object, const struct raw_list *raws, struct error *err)
@@ -653,6 +655,8 @@ static int attach_references(struct object *object, const struct raw_list *raws,
                 if (!from)
                         continue;
                 reference->offset -= from->start;
+                if (!range_fits(reference->offset, relocation_size(reference->type), from->size))
+                        return bad_object(object, err, "it has a relocation across two variables");
                 if (from->n_references++ == 0)
                         from->references = reference;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * make-seeds FOLDER MODULE: first inputs for each fuzz target, made from what is at hand: a sample
+ * make-seeds FOLDER MODULE FIX: first inputs for each fuzz target, made from what is at hand: a sample
  * patch, a small module (as file and as mapped), the vDSO, this process's own maps. So no binary
  * lies in the source tree, and seeds always fit the current format.
  */
@@ -164,17 +164,25 @@ static int put_build_text(const char *folder, struct error *err)
         return r;
 }
 
+static int put_build_objects(const char *folder, const char *fix, struct error *err)
+{
+        _cleanup_buffer_ struct buffer file = { 0 };
+        int r = file_read(fix, 1u << 20, &file, err);
+
+        return r < 0 ? r : put(folder, "build-objects", "fix", file.data, file.size, err);
+}
+
 int main(int argc, char **argv)
 {
         struct error err = { 0 };
 
-        if (argc != 3) {
-                fprintf(stderr, "usage: make-seeds FOLDER MODULE\n");
+        if (argc != 4) {
+                fprintf(stderr, "usage: make-seeds FOLDER MODULE FIX\n");
                 return 2;
         }
         if (put_patches(argv[1], &err) < 0 || put_module(argv[1], argv[2], &err) < 0 ||
             put_vdso(argv[1], &err) < 0 || put_maps(argv[1], &err) < 0 ||
-            put_build_text(argv[1], &err) < 0) {
+            put_build_text(argv[1], &err) < 0 || put_build_objects(argv[1], argv[3], &err) < 0) {
                 fprintf(stderr, "make-seeds: %s\n", err.cause);
                 return 1;
         }

@@ -93,6 +93,15 @@ static const struct refusal refusals[] = {
           "return nowhere_at_all(x);\n"
           "#endif\n"
           "return x; }\n" },
+        { "SB115", "n",
+          "int f(int x) {\n"
+          "#if FIXED\n"
+          "if (x > 5) { static int n = 3; return n += x; }\n"
+          "if (x > 3) { static int n = 3; return n -= x; }\n"
+          "#else\n"
+          "if (x > 5) { static int n = 3; return n += x; }\n"
+          "#endif\n"
+          "return x; }\n" },
         { "SB116", "tiny",
           "__asm__(\".section .text.tiny,\\\"ax\\\"\\n.globl tiny\\n.type tiny, @function\\ntiny: \"\n"
           "#if FIXED\n"
@@ -108,6 +117,13 @@ static const struct refusal refusals[] = {
           "next();\n"
           "#endif\n"
           "} }\n" },
+        { "SB118", "unused_so_far",
+          "extern __thread int unused_so_far;\n"
+          "int f(int x) {\n"
+          "#if FIXED\n"
+          "return x + unused_so_far;\n"
+          "#endif\n"
+          "return x; }\n" },
         { "SB120", "missing",
           "#include <suture/patch.h>\n"
           "#if FIXED\n"
@@ -121,6 +137,13 @@ static const struct refusal refusals[] = {
           "SUTURE_PRE(a) SUTURE_PRE(b)\n"
           "#endif\n"
           "int f(int x) { return x + FIXED; }\n" },
+        { "SB124", "other",
+          "__attribute__((noipa, visibility(\"hidden\"))) int other(int x) { return x * 1234567; }\n"
+          "void *f(void *x) {\n"
+          "#if FIXED\n"
+          "__asm__(\"lea other+4(%%rip), %0\" : \"=r\"(x));\n"
+          "#endif\n"
+          "return x; }\n" },
         { "SB127", "again",
           "extern long again(long), f(long);\n"
           "__asm__(\".section .text.again,\\\"ax\\\"\\n.p2align 4\\n.globl again\\n.type again, @function\\nagain:\\n\"\n"
@@ -141,7 +164,8 @@ static void refuses(void **state)
 
                 options.flags = "-I" SOURCE_ROOT "/include";
                 options.link_flags = "-Wl,--unresolved-symbols=ignore-all";
-                options.rest = "int last_function(int x) { return x; }"; /* so that padding follows */
+                options.rest = "int last_function(int x) { return x; }\n" /* so that padding follows */
+                               "__thread int unused_so_far = 1;\n";
                 compile_patch(refusals[i].source, &options, &compiled);
                 assert_refused(&compiled, refusals[i].code, refusals[i].about);
         }
@@ -185,6 +209,54 @@ static void ambiguous_function(void **state)
                      "test $(objdump -d --no-show-raw-insn symbols | "
                      "awk '/<g>:/ { on = 1 } on && /call/ { print $3; exit }') = %llx",
                      (unsigned long long)compiled.patch->targets[0].functions[0].range.address);
+}
+
+/* The same, but only pointers lead to them, so their callers don't tell. */
+static void indistinguishable_function(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.rest = "#line 1 \"shipped.c\"\n"
+                       "static int f(int x) { return x * 1234567; }\n"
+                       "int (*table_h[])(int) = { f, f };\n";
+        compile_patch("static int f(int x) { return x * 1234567 + FIXED; }\n"
+                      "int (*table_g[])(int) = { f, f };\n", &options, &compiled);
+        assert_refused(&compiled, "SB107", "f");
+}
+
+static void address_out_of_reach(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = { .link = COMPILED_STATIC_PLACE };
+
+        (void)state;
+        compile_patch("#include <unistd.h>\n"
+                      "void *f(void *x) {\n"
+                      "#if FIXED\n"
+                      "return (void *)&getppid;\n"
+                      "#endif\n"
+                      "return x; }\n"
+                      "int last(int x) { return x; }\n"
+                      "int main(int c, char **v) { return f(v) == v ? c : getpid(); }\n",
+                      &options, &compiled);
+        assert_refused(&compiled, "SB108", "getppid");
+}
+
+static void function_that_is_not_in_the_module(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.shipped_source = "int f(int x) { return x * 1234567; }\n";
+        compile_patch("int f(int x) { return x * 1234567 + FIXED; }\n"
+                      "int dropped(int x) { return x * 7654321 + FIXED; }\n", &options,
+                      &compiled);
+        assert_changed(&compiled, "f");
+        assert_new(&compiled, "");
+        assert_warned(&compiled, "SB126", "dropped");
 }
 
 static void without_sections(void **state)
@@ -321,6 +393,9 @@ int main(void)
                 cmocka_unit_test(main_is_refused),
                 cmocka_unit_test(other_code_than_shipped),
                 cmocka_unit_test(ambiguous_function),
+                cmocka_unit_test(indistinguishable_function),
+                cmocka_unit_test(address_out_of_reach),
+                cmocka_unit_test(function_that_is_not_in_the_module),
                 cmocka_unit_test(without_sections),
                 cmocka_unit_test(link_time_optimisation),
                 cmocka_unit_test(no_build_id),
