@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 
 #define PF_KTHREAD 0x00200000 /* Linux include/linux/sched.h */
 #define PF_FORKNOEXEC 0x00000040
+#define COMM_MAX 15           /* characters; TASK_COMM_LEN without the NUL, same file */
 #define PROC_FILE_MAX 65536
 
 /*
@@ -61,6 +63,13 @@ struct stat_fields {
         uint64_t start_ticks;
 };
 
+static void make_printable(char *name)
+{
+        for (; *name; name++)
+                if (!isprint((unsigned char)*name))
+                        *name = '?';
+}
+
 static bool parse_stat(const char *text, struct stat_fields *ret)
 {
         /* The name may hold any byte, ')' included, but the fields behind it can't. */
@@ -79,9 +88,7 @@ static bool parse_stat(const char *text, struct stat_fields *ret)
         size = MIN((size_t)(close_bracket - open_bracket - 1), sizeof(ret->name) - 1);
         memcpy(ret->name, open_bracket + 1, size);
         ret->name[size] = '\0';
-        for (size_t i = 0; i < size; i++)
-                if (!isprint((unsigned char)ret->name[i]))
-                        ret->name[i] = '?';
+        make_printable(ret->name);
         ret->parent = parent;
         ret->n_threads = (unsigned)n_threads;
         ret->start_ticks = start_ticks;
@@ -159,6 +166,27 @@ static void read_place(struct process *process)
         process->user_namespace = namespace_inode(process->pid, "user");
 }
 
+/* The kernel keeps 15 characters of a name; the file that is run tells the rest, if it fits. */
+static void complete_name(struct process *process)
+{
+        char path[64], target[PATH_MAX];
+        const char *name;
+        ssize_t n;
+
+        if (process->kernel_thread || strlen(process->name) != COMM_MAX)
+                return;
+        snprintf(path, sizeof(path), "/proc/%d/exe", (int)process->pid);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0)
+                return;
+        target[n] = '\0';
+        name = strrchr(target, '/');
+        if (!name || strncmp(name + 1, process->name, COMM_MAX) != 0)
+                return;
+        snprintf(process->name, sizeof(process->name), "%.*s", (int)strcspn(name + 1, " "), name + 1);
+        make_printable(process->name);
+}
+
 int process_read(pid_t pid, struct process *ret, struct error *err)
 {
         struct process process = { .pid = pid };
@@ -180,6 +208,7 @@ int process_read(pid_t pid, struct process *ret, struct error *err)
         process.forked = stat.flags & PF_FORKNOEXEC;
         process.tracer = (pid_t)status_number(status, "TracerPid", 10);
         process.uid = status_uid(status);
+        complete_name(&process);
         read_place(&process);
         r = read_stat(pid, &again, err);
         if (r != 0)

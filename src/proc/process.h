@@ -14,7 +14,7 @@
 struct process {
         pid_t pid, parent, tracer;  /* tracer 0: not traced */
         uint64_t start_ticks;       /* since boot, clock ticks; with pid it names one process */
-        char name[64];              /* comm, with unprintable bytes replaced by '?' */
+        char name[64];              /* comm, in full where the kernel has cut it; unprintable bytes are '?' */
         char state;                 /* R S D T t Z X I ... as in /proc/PID/stat */
         uid_t uid;                  /* effective */
         bool kernel_thread;
