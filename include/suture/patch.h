@@ -10,30 +10,32 @@
  *         static int check_limits(void) { return limit_in_use > 4096; }
  *         SUTURE_PRE(check_limits)
  *
- * A hook is a function `int hook(void)` of the fixed source that the original does not have. suture
- * runs it inside the patched process, in one of its threads:
+ * A hook is a function `int hook(void)` of the fixed source that the original does not have.
+ * suture runs it inside the patched process, in one of its threads:
  *
- *   SUTURE_PRE    before the new code is switched on, while the process runs on. If it returns
- *                 anything but 0, the patch is refused for this process (and its group).
- *   SUTURE_POST   after the new code is switched on. Its result is only noted.
- *   SUTURE_UNDO   when the patch is taken back, also when that happens because a later step of
- *                 applying it failed. Its result is only noted.
+ *         SUTURE_PRE     before the new code is switched on, while the process runs on. If it
+ *                        returns anything but 0, the patch is refused for this process (and
+ *                        its group).
+ *         SUTURE_POST    after the new code is switched on. Its result does not matter.
+ *         SUTURE_UNDO    when the patch is taken back and the old code runs again; also when
+ *                        SUTURE_PRE has run and a later step of applying failed. Not when the
+ *                        next level takes its place. Its result does not matter.
  *
- * Each may be declared once for a module. A hook runs like a signal handler: the thread it runs in may
- * be anywhere, with any lock held. So it may use only what signal-safety(7) allows: no malloc, no
- * stdio, no locks, no waiting, and no shadow variables except suture_shadow_forget_all(). It
- * may read and write the program's variables if it can bear that other threads do so as well. It must
- * return within seconds, by `return`.
+ * Each may be declared once for a module. A hook runs like a signal handler: the thread it runs
+ * in may be anywhere, with any lock held. So it may use only what signal-safety(7) allows: no
+ * malloc, no stdio, no locks, no waiting, and no shadow variables except
+ * suture_shadow_forget_all(). It may read and write the program's variables if it can bear that
+ * other threads do so as well. It must return within seconds, by `return`.
  *
  * CONSISTENCY
  *
  *         SUTURE_ENTRY(event_loop)
  *
  * Normally no thread may be in a changed function, or have it on its stack, at the moment of the
- * change ("strict"). A function that is always on a stack, an event loop for example, can't be changed
- * so. SUTURE_ENTRY declares that old and new code of this function may run side by side: its
- * next call runs the new code, calls that have begun finish in the old. That is only right
- * if the contract between this function and the others that change is the same in both. The name is
+ * change ("strict"). A function that is always on a stack, an event loop for example, can't be
+ * changed so. SUTURE_ENTRY declares that old and new code of this function may run side by side:
+ * its next call runs the new code, calls that have begun finish in the old. That is only right if
+ * the contract between this function and the others that change is the same in both. The name is
  * given as it is in the source; the function must exist in the original.
  *
  * SHADOW VARIABLES
@@ -48,13 +50,13 @@
  *         suture_shadow_free(conn, 1);       where conn is freed
  *
  * New ones are zeroed. Free them where the object is freed, else the next object at that address
- * inherits them. They stay when a patch is replaced by its next level, which must use the same number and
- * size for the same thing. The functions are safe to call from several threads, though what
- * is in a shadow variable must be protected as the object itself is. They are not safe in signal
- * handlers. They use calloc, free, getpid and sched_yield of the program.
+ * inherits them. They stay when a patch is replaced by its next level, which must use the same
+ * number and size for the same thing. The functions are safe to call from several threads, though
+ * what is in a shadow variable must be protected as the object itself is. They are not safe in
+ * signal handlers. They use calloc, free, getpid and sched_yield of the program.
  *
- * When a patch with shadow variables is taken back, nobody frees them any more. If it may be applied again
- * later, let the undo hook forget them:
+ * When a patch with shadow variables is taken back, nobody frees them any more. If it may be
+ * applied again later, let the undo hook forget them:
  *
  *         static int forget(void) { suture_shadow_forget_all(); return 0; }
  *         SUTURE_UNDO(forget)
@@ -77,8 +79,8 @@
 #define SUTURE_UNDO(function) SUTURE_HOOK_("undo", function)
 
 /*
- * The name only: a pointer would make the compiler treat the function as one whose address is taken,
- * and so change its code and that of its callers.
+ * The name only: a pointer would make the compiler treat the function as one whose address is
+ * taken, and so change its code and that of its callers.
  */
 #define SUTURE_ENTRY(function)                                                                \
         __asm__(".pushsection .suture.entry, \"\", @progbits\n"                               \

@@ -373,9 +373,8 @@ static int judge_entry(struct extraction *extraction, const struct object *fixed
         if (changes)
                 return 0;
         return report_finding(extraction->report, "SB120", !exists, fixed->unit,
-                              exists ? "SUTURE_ENTRY names %s, which does not change"
-                                     : "SUTURE_ENTRY names %s, which is no function of both sources",
-                              name)
+                              "SUTURE_ENTRY names %s, which %s", name,
+                              exists ? "does not change" : "is no function of both sources")
                        ? 0
                        : error_no_memory(err);
 }
@@ -437,9 +436,10 @@ static int judge_unit(struct extraction *extraction, size_t unit, struct error *
 /* Several functions are switched together, and then their beginnings are moved. */
 static int judge_together(struct extraction *extraction, struct error *err)
 {
+        size_t n = extraction->n_replaced > 1 ? extraction->n_replaced : 0;
         int r = 0;
 
-        for (size_t i = 0; r == 0 && extraction->n_replaced > 1 && i < extraction->n_replaced; i++) {
+        for (size_t i = 0; r == 0 && i < n; i++) {
                 const struct atom *original = extraction->replaced[i].original;
                 const uint8_t *code = shipped_at(extraction->shipped, original->address,
                                                  original->shipped_size);

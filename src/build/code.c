@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One instruction at a time, reduced to what the builder needs. Compiled C has no data between
- * instructions, so walking from a function's start meets every instruction; what can't be decoded is
- * taken as a single byte, so that every walk comes to its end.
+ * instructions, so walking from a function's start meets every instruction; what can't be decoded
+ * is taken as a single byte, so that every walk comes to its end.
  */
 #include "build/code.h"
 
@@ -140,7 +140,7 @@ bool code_never_returns(const uint8_t *code, size_t size)
 
                 if (!instruction.valid || instruction.is_return)
                         return false;
-                /* a tail call returns for it; so may a jump through a register or to the cold part */
+                /* a tail call returns for it; so may a jump by register or to the cold part */
                 if (instruction.ends_flow && instruction.mnemonic == ZYDIS_MNEMONIC_JMP &&
                     (leaves || !instruction.is_branch))
                         return false;

@@ -38,7 +38,7 @@ enum code_use code_field_use(const struct code_instruction *instruction, uint8_t
  */
 bool code_is_padding(const uint8_t *code, size_t size, size_t needed);
 
-/* Bytes that a jump in place of a function needs: 5, behind a landing pad (endbr64) if there is one. */
+/* Bytes that a jump in place of a function needs: 5, behind a landing pad (endbr64) if any. */
 size_t code_jump_needs(const uint8_t *code, size_t size);
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Equality of constants that refer to each other is the largest one that holds: all twins are taken to
- * be equal at first, and those that differ are sorted out, again and again, until nothing changes.
- * So a ring of tables that point to one another needs no special care.
+ * Equality of constants that refer to each other is the largest one that holds: all twins are
+ * taken to be equal at first, and those that differ are sorted out, again and again, until
+ * nothing changes. So a ring of tables that point to one another needs no special care.
  *
  * What a reference means:
  * - a function: its twin, whatever is in it (it is replaced in place if it differs);
@@ -49,7 +49,7 @@ static bool references_equal(const struct reference *a, const struct reference *
         return targets_equal(a->target, b->target, depth);
 }
 
-/* Marks the bytes that the linker fills. Relocations are sorted; those of one field lie together. */
+/* Apart from the bytes that the linker fills. References are sorted by their place. */
 static bool bytes_equal(const struct atom *a, const struct atom *b)
 {
         const uint8_t *x = atom_data(a), *y = atom_data(b);

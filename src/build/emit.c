@@ -2,8 +2,8 @@
 /*
  * Each taken atom becomes a section of its own, with a symbol if it has a name, so that objdump
  * shows the patch as what it is. Strings and other small constants without a name are gathered in
- * one section and are referred to by section and offset, each kept once. Names must be unique in the file; a
- * second one gets "@2", which no C name has.
+ * one section and are referred to by section and offset, each kept once. Names must be unique in
+ * the file; a second one gets "@2", which no C name has.
  */
 #include "build/emit.h"
 

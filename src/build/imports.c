@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A version is part of a symbol's name: without it the dynamic linker's choice could differ from what
- * a rebuilt program would get. It is known from the module itself if that imports the symbol in
- * some other way, from the fixed module if that was linked, or from the libraries that the module needs.
+ * A version is part of a symbol's name: without it the dynamic linker's choice could differ from
+ * what a rebuilt program would get. It is known from the module itself if that imports the symbol
+ * in some other way, from the fixed module if that was linked, or from the libraries that the
+ * module needs.
  */
 #include "build/imports.h"
 

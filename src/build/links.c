@@ -2,9 +2,9 @@
 /*
  * The rules, in the order they are asked:
  *
- * - A call of a function that the patch replaces goes to the new one; its address, where it is taken
- *   or may be interposed, stays that of the original, so that pointers keep comparing equal and
- *   stay valid after a rollback.
+ * - A call of a function that the patch replaces goes to the new one; its address, where it is
+ *   taken or may be interposed, stays that of the original, so that pointers keep comparing equal
+ *   and stay valid after a rollback.
  * - Functions and variables that the module has are used where they are.
  * - Strings, unnamed constants and jump tables are copied; what has no twin is new.
  * - What the module gets from others it gets through its own slots, so that lazy binding and

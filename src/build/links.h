@@ -4,8 +4,8 @@
 #include "build/extract.h"
 
 /*
- * Adds a link to `extraction` for one reference of a taken atom. Whatever has to come along for it is
- * taken (extraction_take). Findings are reported.
+ * Adds a link to `extraction` for one reference of a taken atom. Whatever has to come along for
+ * it is taken (extraction_take). Findings are reported.
  */
 int links_bind(struct extraction *extraction, struct atom *from,
                const struct reference *reference, struct error *err);

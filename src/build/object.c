@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Cutting an object file into atoms. With -ffunction-sections -fdata-sections nearly every section is
- * one atom. The others are: sections of mergeable strings and constants, which are cut by their
- * contents; and sections without symbols that hold unnamed constants (initial values of
+ * Cutting an object file into atoms. With -ffunction-sections -fdata-sections nearly every
+ * section is one atom. The others are: sections of mergeable strings and constants, which are cut
+ * by their contents; and sections without symbols that hold unnamed constants (initial values of
  * local arrays), which are cut where they are referred to.
  *
- * A reference relative to the instruction pointer counts from the end of its instruction, which lies
- * behind an immediate operand if there is one. So the code is decoded, and the distance is taken
- * out of the addend; only then it says what is meant.
+ * A reference relative to the instruction pointer counts from the end of its instruction, which
+ * lies behind an immediate operand if there is one. So the code is decoded, and the distance is
+ * taken out of the addend; only then it says what is meant.
  */
 #include "build/object.h"
 
@@ -293,7 +293,7 @@ static int read_table(struct object *object, const struct elf_section *section,
         return 0;
 }
 
-/* Finds the instruction of each field; `first` .. `end` are the sorted references of one section. */
+/* Finds the instruction of each field; `first` .. `end` are sorted, all of one section. */
 static void read_uses(const struct elf_section *section, struct raw *first, const struct raw *end)
 {
         struct code_instruction instruction;

@@ -56,7 +56,7 @@ struct reference {
         uint64_t offset;         /* of the field, from the atom's start */
         uint32_t type;           /* R_X86_64_* */
         int64_t addend;          /* as in the file */
-        uint8_t bias;            /* of relative fields in code: from the field to the instruction's end */
+        uint8_t bias;            /* of relative fields: from there to the instruction's end */
         enum code_use use;
         struct atom *target;     /* NULL if the symbol is not defined in the object */
         int64_t delta;           /* what is meant, from the start of the target or the symbol */

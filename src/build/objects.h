@@ -3,9 +3,9 @@
 /*
  * From two sets of object files to a patch file. Each translation unit that the fix concerns was
  * compiled twice, from the original and from the fixed source, with the package's own flags and
- * -ffunction-sections -fdata-sections. What differs in meaning is taken, with all it drags in; what
- * it refers to is bound to the module as it was shipped. What can't be done safely is refused with a
- * rule (build/rules.h).
+ * -ffunction-sections -fdata-sections. What differs in meaning is taken, with all it drags in;
+ * what it refers to is bound to the module as it was shipped. What can't be done safely is
+ * refused with a rule (build/rules.h).
  *
  * With -g, changed structures and signatures are found as well; without, they can't be.
  */
@@ -63,13 +63,13 @@ struct objects_function {
         enum objects_change change;
         size_t target;                  /* index of the struct objects_target */
         uint64_t old_size, new_size;    /* bytes; old_size is 0 for new ones */
-        char *why;                      /* "code differs", "refers to changed constant table", ... */
+        char *why;                      /* "code differs", "refers to a changed constant", ... */
 };
 
 struct objects_report {
         struct objects_function *functions;
         size_t n_functions;
-        size_t n_data, n_data_bytes;    /* variables and constants that come along, and their size */
+        size_t n_data, n_data_bytes;    /* variables and constants that come along */
         struct build_finding *findings;
         size_t n_findings;
         struct build_id *build_ids;     /* of each target, in the order given */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of rules. A number is never given to another rule; a rule that is no longer needed stays
- * for those who look up an old log. docs/rules.md is made from this (tools/rules-doc).
+ * The table of rules. A number is never given to another rule; a rule that is no longer needed
+ * stays for those who look up an old log. docs/rules.md is made from this (tools/rules-doc).
  */
 #include "build/rules.h"
 
@@ -12,11 +12,14 @@ const struct build_rule build_rules[] = {
                 .code = "SB101",
                 .title = "a structure in use has another layout",
                 .why = "Objects of the old layout exist in the process, made by code that is not "
-                       "replaced. New code would read and write their members at the wrong places.",
+                       "replaced. New code would read and write their members at the wrong "
+                       "places.",
                 .remedy = "Leave the structure as it is and keep the new member in a shadow "
-                          "variable (suture/patch.h), which is bound to the address of the object.",
+                          "variable (suture/patch.h), which is bound to the address of the "
+                          "object.",
                 .example = "-        conn->retries++;\n"
-                           "+        int *retries = suture_shadow_get_or_alloc(conn, 1, sizeof(int));\n"
+                           "+        int *retries = suture_shadow_get_or_alloc(conn, 1, "
+                           "sizeof(int));\n"
                            "+        if (retries)\n"
                            "+                (*retries)++;",
         },
@@ -25,8 +28,8 @@ const struct build_rule build_rules[] = {
                 .title = "a thread-local variable is new or changed",
                 .why = "The block of thread-local variables of a module has a fixed size and "
                        "exists once for each running thread; it can't grow.",
-                .remedy = "Use a shadow variable whose object is an address that each thread has of "
-                          "its own, or an ordinary variable with a lock.",
+                .remedy = "Use a shadow variable whose object is an address that each thread has "
+                          "of its own, or an ordinary variable with a lock.",
                 .example = "static __thread int depth;   /* new in the fix: refused */",
         },
         {
@@ -42,18 +45,18 @@ const struct build_rule build_rules[] = {
                 .code = "SB104",
                 .title = "a function is gone in the fixed source",
                 .why = "Nothing is replaced: the old function stays in the module. This is a "
-                       "warning, for code that still reaches it, through a pointer or from another "
-                       "module, runs the old code.",
-                .remedy = "If old callers must not reach it any more, keep the function and let it "
-                          "refuse.",
+                       "warning, for code that still reaches it, through a pointer or from "
+                       "another module, runs the old code.",
+                .remedy = "If old callers must not reach it any more, keep the function and let "
+                          "it refuse.",
                 .example = "-static int legacy_auth(struct conn *conn) { ... }",
         },
         {
                 .code = "SB105",
                 .title = "nothing differs",
-                .why = "The objects of the original and the fixed source are the same in meaning, "
-                       "so there is nothing to patch: the fix is in code that this build does not "
-                       "contain, or concerns only data files or documentation.",
+                .why = "The objects of the original and the fixed source are the same in "
+                       "meaning, so there is nothing to patch: the fix is in code that this "
+                       "build does not contain, or concerns only data files or documentation.",
                 .remedy = "Check that the fix was applied to the files this module is made of.",
                 .example = "#ifdef ENABLE_FEATURE   /* not set in this build */\n"
                            "+        if (size > LIMIT)\n"
@@ -63,8 +66,9 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB106",
                 .title = "the shipped code is not the original's",
-                .why = "The bytes of the function in the shipped module are not what the original "
-                       "source compiles to here. A patch made from other code would be a guess.",
+                .why = "The bytes of the function in the shipped module are not what the "
+                       "original source compiles to here. A patch made from other code would be "
+                       "a guess.",
                 .remedy = "Compile with the same compiler version and flags as the package, from "
                           "exactly the source version that was shipped.",
                 .example = "objdump -d --disassemble=FUNCTION the shipped module and the object",
@@ -72,17 +76,18 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB107",
                 .title = "a function is not there exactly once",
-                .why = "The shipped module has no such function with a known size, or several that "
-                       "can't be told apart. It is not known which bytes are to be replaced.",
-                .remedy = "Patch the function that calls it instead, or rename one of them in the "
-                          "next release.",
+                .why = "The shipped module has no such function with a known size, or several "
+                       "that can't be told apart. It is not known which bytes are to be replaced.",
+                .remedy = "Patch the function that calls it instead, or rename one of them in "
+                          "the next release.",
                 .example = "util.c in two folders, each with the same static function `trim`",
         },
         {
                 .code = "SB108",
                 .title = "a reference of an unsupported kind",
-                .why = "The new code refers to something in a way (a relocation type) that can't be "
-                       "carried out in a running process, or to an address that can be out of reach.",
+                .why = "The new code refers to something in a way (a relocation type) that can't "
+                       "be carried out in a running process, or to an address that can be out of "
+                       "reach.",
                 .remedy = "Usually another form of the same code helps: a call instead of an "
                           "address, a local variable instead of a thread-local one.",
                 .example = "readelf -r fixed.o",
@@ -92,25 +97,25 @@ const struct build_rule build_rules[] = {
                 .title = "code that is not in a section of its own",
                 .why = "Functions that share a section, as hand-written assembly does, can't be "
                        "compared and taken one by one.",
-                .remedy = "Compile with -ffunction-sections -fdata-sections. For assembly, put each "
-                          "function in a section .text.NAME.",
+                .remedy = "Compile with -ffunction-sections -fdata-sections. For assembly, put "
+                          "each function in a section .text.NAME.",
                 .example = "        .section .text.checksum,\"ax\",@progbits\n"
                            "checksum:",
         },
         {
                 .code = "SB110",
                 .title = "a function with an exception table",
-                .why = "Exceptions and cleanups (C++, -fexceptions) are found through tables that "
-                       "the runtime knows only from modules it has loaded.",
-                .remedy = "Patch a function without cleanup code, for example a C function that is "
-                          "called by it.",
+                .why = "Exceptions and cleanups (C++, -fexceptions) are found through tables "
+                       "that the runtime knows only from modules it has loaded.",
+                .remedy = "Patch a function without cleanup code, for example a C function that "
+                          "is called by it.",
                 .example = "a function with the section .gcc_except_table.NAME",
         },
         {
                 .code = "SB111",
                 .title = "the resolver of an indirect function changed",
-                .why = "The resolver (IFUNC) has already run and its choice is bound; new code for "
-                       "it would never be asked.",
+                .why = "The resolver (IFUNC) has already run and its choice is bound; new code "
+                       "for it would never be asked.",
                 .remedy = "Patch the implementations that it chooses from.",
                 .example = "int copy(void) __attribute__((ifunc(\"choose_copy\")));",
         },
@@ -118,11 +123,11 @@ const struct build_rule build_rules[] = {
                 .code = "SB112",
                 .title = "a static initialiser changed",
                 .why = "The variable exists in the process and may have been changed since it "
-                       "started. Its initial value has no meaning any more, and overwriting it could destroy "
-                       "state; leaving it would run new code on old data.",
+                       "started. Its initial value has no meaning any more, and overwriting it "
+                       "could destroy state; leaving it would run new code on old data.",
                 .remedy = "Leave the initialiser as it was and set the value in a hook "
-                          "(SUTURE_PRE in suture/patch.h) that knows what the old value means, or use "
-                          "the new value in the code only.",
+                          "(SUTURE_PRE in suture/patch.h) that knows what the old value means, "
+                          "or use the new value in the code only.",
                 .example = "-static size_t limit = 65536;\n"
                            "+static size_t limit = 4096;\n"
                            "becomes\n"
@@ -142,11 +147,12 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB114",
                 .title = "a symbol that is nowhere to be found",
-                .why = "The new code needs something that is neither in the patch nor in the module "
-                       "nor offered by the libraries the module is linked with.",
-                .remedy = "Use what the process has already, or bring the code along: add the unit that "
-                          "defines it to the build.",
-                .example = "+        return json_loads(text, 0, NULL);   /* not linked with jansson */",
+                .why = "The new code needs something that is neither in the patch nor in the "
+                       "module nor offered by the libraries the module is linked with.",
+                .remedy = "Use what the process has already, or bring the code along: add the "
+                          "unit that defines it to the build.",
+                .example =
+                        "+        return json_loads(text, 0, NULL);   /* not linked with jansson */",
         },
         {
                 .code = "SB115",
@@ -160,35 +166,37 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB116",
                 .title = "a function is too short for a jump",
-                .why = "A replaced function begins with a jump of 5 bytes. This one is shorter, and no "
-                       "padding follows before the next function.",
+                .why = "A replaced function begins with a jump of 5 bytes. This one is shorter, "
+                       "and no padding follows before the next function.",
                 .remedy = "Patch its callers instead, so that they use a new function.",
-                .example = "int is_allowed(void) { return 1; }   /* in a dense section of assembly */",
+                .example =
+                        "int is_allowed(void) { return 1; }   /* in a dense section of assembly */",
         },
         {
                 .code = "SB117",
                 .title = "a function that never returns",
-                .why = "A thread is in it for as long as the program runs, so there is no moment to "
-                       "replace it, and a later call that would run new code never comes.",
-                .remedy = "Move the changed part to a function that it calls. An event loop that does "
-                          "return and is entered again may be declared with SUTURE_ENTRY "
+                .why = "A thread is in it for as long as the program runs, so there is no moment "
+                       "to replace it, and a later call that would run new code never comes.",
+                .remedy = "Move the changed part to a function that it calls. An event loop that "
+                          "does return and is entered again may be declared with SUTURE_ENTRY "
                           "(suture/patch.h): the next call runs new code.",
                 .example = "int main(void) { for (;;) serve(); }",
         },
         {
                 .code = "SB118",
                 .title = "a thread-local variable is out of reach",
-                .why = "The shipped module has no entry through which the new code could find this "
-                       "variable in each thread.",
+                .why = "The shipped module has no entry through which the new code could find "
+                       "this variable in each thread.",
                 .remedy = "Call an existing function that reads or sets the variable.",
-                .example = "+        last_error = EINVAL;   /* __thread, unused in this module before */",
+                .example =
+                        "+        last_error = EINVAL;   /* __thread, unused in this module before */",
         },
         {
                 .code = "SB119",
                 .title = "code that has already run changed",
-                .why = "Constructors run when a module is loaded. A new or changed one is part of "
-                       "the patch only if something else calls it; it does not run again. This is "
-                       "a warning.",
+                .why = "Constructors run when a module is loaded. A new or changed one is part "
+                       "of the patch only if something else calls it; it does not run again. "
+                       "This is a warning.",
                 .remedy = "Do the same in a hook (SUTURE_PRE or SUTURE_POST in suture/patch.h), "
                           "written so that it is right in a process that has been running.",
                 .example = "static void __attribute__((constructor)) init(void) { ... }",
@@ -196,24 +204,28 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB120",
                 .title = "a declaration for suture that can't be used",
-                .why = "A hook or a consistency declared with suture/patch.h must name one function of "
-                       "the fixed source, and each kind of hook may be declared once for a module.",
+                .why = "A hook or a consistency declared with suture/patch.h must name one "
+                       "function of the fixed source, and each kind of hook may be declared once "
+                       "for a module.",
                 .remedy = "See the comments in suture/patch.h.",
-                .example = "SUTURE_PRE(check)\nSUTURE_PRE(check_more)   /* the second is one too many */",
+                .example =
+                        "SUTURE_PRE(check)\nSUTURE_PRE(check_more)   /* the second is one too many */",
         },
         {
                 .code = "SB121",
                 .title = "too many functions",
-                .why = "A module has one page of switch slots, and that is full with 320 functions.",
-                .remedy = "This is rarely a fix but an upgrade. If only line numbers differ, build with the "
-                          "lines kept in place; else make the patch from the essential part of the fix.",
+                .why = "A module has one page of switch slots, and that is full with 320 "
+                       "functions.",
+                .remedy = "This is rarely a fix but an upgrade. If only line numbers differ, "
+                          "build with the lines kept in place; else make the patch from the "
+                          "essential part of the fix.",
                 .example = "a fix that changes a header which every file includes",
         },
         {
                 .code = "SB122",
                 .title = "objects without machine code",
-                .why = "They were compiled for link-time optimisation; what functions the module has, "
-                       "and what was inlined where, is decided by the linker.",
+                .why = "They were compiled for link-time optimisation; what functions the module "
+                       "has, and what was inlined where, is decided by the linker.",
                 .remedy = "There is no safe way yet. Packages built with -flto can't be patched.",
                 .example = "gcc -flto -c file.c",
         },
@@ -227,10 +239,12 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB124",
                 .title = "a reference into the middle of something",
-                .why = "The new code refers to the inside of a function or object that is not part "
-                       "of the patch, in a way that depends on how it was compiled.",
-                .remedy = "Change the function that is referred to as well, so that it is replaced too.",
-                .example = "static void *labels[] = { &&a, &&b };   /* labels of another function */",
+                .why = "The new code refers to the inside of a function or object that is not "
+                       "part of the patch, in a way that depends on how it was compiled.",
+                .remedy = "Change the function that is referred to as well, so that it is "
+                          "replaced too.",
+                .example =
+                        "static void *labels[] = { &&a, &&b };   /* labels of another function */",
         },
         {
                 .code = "SB125",
@@ -243,8 +257,8 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB126",
                 .title = "changed code that the module does not contain",
-                .why = "The function was compiled but is not in the shipped module: it was inlined "
-                       "everywhere, or the linker left it out. This is a warning.",
+                .why = "The function was compiled but is not in the shipped module: it was "
+                       "inlined everywhere, or the linker left it out. This is a warning.",
                 .remedy = "Nothing has to be done: functions into which it was inlined are "
                           "replaced by themselves.",
                 .example = "a module linked with -Wl,--gc-sections",
@@ -252,19 +266,22 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB127",
                 .title = "the beginning of a function can't be moved",
-                .why = "Functions that change together are switched in one instant. For that the first "
-                       "instructions of each are moved elsewhere; here a loop leads back into them, "
-                       "or they can't run at another place. A function that changes alone needs no moving.",
+                .why = "Functions that change together are switched in one instant. For that the "
+                       "first instructions of each are moved elsewhere; here a loop leads back "
+                       "into them, or they can't run at another place. A function that changes "
+                       "alone needs no moving.",
                 .remedy = "Make a patch in which this function is the only one, or change its "
                           "callers instead.",
-                .example = "checksum:\n        add (%rdi), %eax\n        inc %rdi\n        jmp checksum",
+                .example =
+                        "checksum:\n        add (%rdi), %eax\n        inc %rdi\n        jmp checksum",
         },
         {
                 .code = "SB128",
                 .title = "a variable may have been renamed",
-                .why = "A variable of the original is gone, and a new one of the same size is there. If "
-                       "it is the same under another name, the patch would start with its initial value "
-                       "and lose what the running process holds. This is a warning.",
+                .why = "A variable of the original is gone, and a new one of the same size is "
+                       "there. If it is the same under another name, the patch would start with "
+                       "its initial value and lose what the running process holds. This is a "
+                       "warning.",
                 .remedy = "Keep the old name in the patch.",
                 .example = "-static struct pool *pool;\n"
                            "+static struct pool *main_pool;",
@@ -272,11 +289,13 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB129",
                 .title = "a new entry of a table that the linker makes",
-                .why = "Variables in a section of their own name are often gathered by the linker in a "
-                       "table (__start_NAME, __stop_NAME). The table in the running process can't "
-                       "grow, so the new entry is not part of the patch. This is a warning.",
+                .why = "Variables in a section of their own name are often gathered by the "
+                       "linker in a table (__start_NAME, __stop_NAME). The table in the running "
+                       "process can't grow, so the new entry is not part of the patch. This is a "
+                       "warning.",
                 .remedy = "Register the entry in a hook, if the program has a function for that.",
-                .example = "static const struct command stats __attribute__((section(\"commands\")));",
+                .example =
+                        "static const struct command stats __attribute__((section(\"commands\")));",
         },
         {
                 .code = "SB201",
@@ -284,18 +303,19 @@ const struct build_rule build_rules[] = {
                 .why = "patch could not apply a part of the fix, because the text around it is "
                        "different in this version. In a file that the module is made from, the "
                        "result would be half a fix; in others this is a warning.",
-                .remedy = "Take the fix that Debian made for this very version, apply the fixes that "
-                          "come before it too (--fix may be repeated, in their order), or adapt the "
-                          "part by hand.",
+                .remedy = "Take the fix that Debian made for this very version, apply the fixes "
+                          "that come before it too (--fix may be repeated, in their order), or "
+                          "adapt the part by hand.",
                 .example = "suture build --fix first.patch --fix second.patch ...",
         },
         {
                 .code = "SB202",
                 .title = "the fix fits only loosely",
-                .why = "Some lines around a change are not those that the fix was made for. It was "
-                       "applied where patch found the best place. This is a warning.",
+                .why = "Some lines around a change are not those that the fix was made for. It "
+                       "was applied where patch found the best place. This is a warning.",
                 .remedy = "Read the change in the place where it was made.",
-                .example = "patch -p1 --dry-run --verbose <fix.patch   # \"succeeded ... with fuzz 1\"",
+                .example =
+                        "patch -p1 --dry-run --verbose <fix.patch   # \"succeeded ... with fuzz 1\"",
         },
         {
                 .code = "SB203",
@@ -308,8 +328,9 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB204",
                 .title = "the fix changes how the package is built",
-                .why = "Changed compiler flags, lists of sources or configuration are not followed: "
-                       "each unit is compiled as it was for the original. This is a warning.",
+                .why = "Changed compiler flags, lists of sources or configuration are not "
+                       "followed: each unit is compiled as it was for the original. This is a "
+                       "warning.",
                 .remedy = "Look whether the change matters for the fix. If so, install the fixed "
                           "package and restart instead.",
                 .example = "--- a/configure.ac",

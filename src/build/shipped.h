@@ -29,7 +29,7 @@ struct shipped_slot {
 struct shipped_dynamic {
         const char *name;
         bool defined;
-        uint64_t address;        /* of an undefined function in a program: its canonical PLT entry */
+        uint64_t address;        /* undefined function of a program: its canonical PLT entry */
         uint8_t type;
         const char *version;     /* NULL: none */
 };
@@ -39,7 +39,7 @@ struct shipped {
         struct elf_view view, symbol_view; /* may be the same */
         struct build_id build_id;
         const char *module;      /* soname, or the file's name */
-        bool is_program;         /* has an interpreter or a fixed place: nothing can stand before it */
+        bool is_program;         /* has an interpreter or a fixed place: not interposable */
         bool symbolic;           /* DT_SYMBOLIC */
         uint64_t thread_size, thread_alignment; /* of the thread-local block */
         struct shipped_symbol *symbols;  /* by name */

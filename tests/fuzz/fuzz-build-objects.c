@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Objects and a module from which a patch is made. The input holds all three: two sizes of 4 bytes, the
- * original object, the fixed one, and the rest is the module, with its own symbols. Comparing
- * structures is left out: it is done by libdw, whose faults are not looked for here.
+ * Objects and a module from which a patch is made. The input holds all three: two sizes of 4
+ * bytes, the original object, the fixed one, and the rest is the module, with its own symbols.
+ * Comparing structures is left out: it is done by libdw, whose faults are not looked for here.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The developer's short way to a patch file, for tests: from objects that are compiled already, without
- * a source package and a rebuild.
+ * The developer's short way to a patch file, for tests: from objects that are compiled already,
+ * without a source package and a rebuild.
  *
  *     objects-to-patch --objects ORIG.o=FIXED.o... --shipped MODULE [--symbols FILE]
  *             [--linked-fixed FILE] [--library-path DIR]... --id ID --level N --title T
  *             [--cve CVE-...:remote]... [--supersedes ID]... -o OUT.spatch
  *
- * --shipped begins a new target; --objects and --symbols belong to the one before them or, if there
- * is none yet, to the first. The unit's name is that of the original object with .c for .o, or
- * what follows a second "=". Prints what was found. Ends with 0, 4 (refused) or 1 (fault), as suture does.
+ * --shipped begins a new target; --objects and --symbols belong to the one before them or, if
+ * there is none yet, to the first. The unit's name is that of the original object with .c for .o,
+ * or what follows a second "=". Prints what was found. Ends with 0, 4 (refused) or 1 (fault), as
+ * suture does.
  */
 #include <errno.h>
 #include <getopt.h>

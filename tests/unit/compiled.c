@@ -6,7 +6,9 @@
 #include "base/file.h"
 #include "unit.h"
 
-static const char *const library_paths[] = { "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib" };
+static const char *const library_paths[] = {
+        "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib",
+};
 
 void compiled_run(const struct compiled *compiled, const char *format, ...)
 {

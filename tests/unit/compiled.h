@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /*
- * Patches made from small C sources that are compiled on the spot. One source holds both the original
- * (FIXED 0) and the fixed one (FIXED 1).
+ * Patches made from small C sources that are compiled on the spot. One source holds both the
+ * original (FIXED 0) and the fixed one (FIXED 1).
  */
 #include "build/objects.h"
 #include "patch/patch.h"
