@@ -2,11 +2,13 @@
 #include "proc/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -45,6 +47,39 @@ static void end_child(pid_t pid)
 {
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* A copy of sleep(1) under a name that is longer than what the kernel keeps of it. */
+static void test_long_name(void **state)
+{
+        char folder[] = "/tmp/suture-test-XXXXXX", path[96], command[160];
+        struct process process;
+        int gone[2];
+        char byte;
+        pid_t pid;
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/a-program-with-a-long-name", folder);
+        snprintf(command, sizeof(command), "cp /bin/sleep %s", path);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(pipe2(gone, O_CLOEXEC), 0); /* closed by the exec */
+        pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                execl(path, path, "1000", NULL);
+                _exit(1);
+        }
+        close(gone[1]);
+        assert_int_equal(read(gone[0], &byte, 1), 0);
+        assert_int_equal(process_read(pid, &process, NULL), 0);
+        assert_string_equal(process.name, "a-program-with-a-long-name");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(process_read(pid, &process, NULL), 0);
+        assert_string_equal(process.name, "a-program-with-a-long-name");
+        end_child(pid);
+        close(gone[0]);
+        assert_int_equal(rmdir(folder), 0);
 }
 
 static void test_own(void **state)
@@ -265,6 +300,7 @@ static void test_parse_pid(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_long_name),
                 cmocka_unit_test(test_own),
                 cmocka_unit_test(test_odd_name),
                 cmocka_unit_test(test_traced),
