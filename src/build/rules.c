@@ -152,7 +152,7 @@ const struct build_rule build_rules[] = {
                 .remedy = "Use what the process has already, or bring the code along: add the "
                           "unit that defines it to the build.",
                 .example =
-                        "+        return json_loads(text, 0, NULL);   /* not linked with jansson */",
+                        "+        return json_loads(text, 0, NULL);  /* not linked */",
         },
         {
                 .code = "SB115",
@@ -189,7 +189,7 @@ const struct build_rule build_rules[] = {
                        "this variable in each thread.",
                 .remedy = "Call an existing function that reads or sets the variable.",
                 .example =
-                        "+        last_error = EINVAL;   /* __thread, unused in this module before */",
+                        "+        last_error = EINVAL;  /* __thread, unused so far */",
         },
         {
                 .code = "SB119",
@@ -209,7 +209,7 @@ const struct build_rule build_rules[] = {
                        "for a module.",
                 .remedy = "See the comments in suture/patch.h.",
                 .example =
-                        "SUTURE_PRE(check)\nSUTURE_PRE(check_more)   /* the second is one too many */",
+                        "SUTURE_PRE(check)\nSUTURE_PRE(check_more)  /* one too many */",
         },
         {
                 .code = "SB121",
@@ -273,7 +273,10 @@ const struct build_rule build_rules[] = {
                 .remedy = "Make a patch in which this function is the only one, or change its "
                           "callers instead.",
                 .example =
-                        "checksum:\n        add (%rdi), %eax\n        inc %rdi\n        jmp checksum",
+                        "checksum:\n"
+                        "        add (%rdi), %eax\n"
+                        "        inc %rdi\n"
+                        "        jmp checksum",
         },
         {
                 .code = "SB128",
@@ -315,7 +318,7 @@ const struct build_rule build_rules[] = {
                        "was applied where patch found the best place. This is a warning.",
                 .remedy = "Read the change in the place where it was made.",
                 .example =
-                        "patch -p1 --dry-run --verbose <fix.patch   # \"succeeded ... with fuzz 1\"",
+                        "patch -p1 --dry-run <fix.patch   # \"succeeded ... with fuzz 1\"",
         },
         {
                 .code = "SB203",
