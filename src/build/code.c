@@ -62,6 +62,31 @@ bool code_decode(const uint8_t *code, size_t size, uint64_t offset, struct code_
         return true;
 }
 
+size_t code_access_size(const uint8_t *code, size_t size, uint64_t offset)
+{
+        ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+        ZydisDecodedInstruction decoded;
+        ZydisDecoder decoder;
+
+        if (offset >= size ||
+            !ZYAN_SUCCESS(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64,
+                                           ZYDIS_STACK_WIDTH_64)) ||
+            !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code + offset, size - offset, &decoded,
+                                                 operands)))
+                return 0;
+        for (size_t i = 0; i < decoded.operand_count_visible; i++) {
+                const ZydisDecodedOperand *operand = &operands[i];
+
+                if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                    operand->mem.type == ZYDIS_MEMOP_TYPE_MEM &&
+                    operand->mem.index == ZYDIS_REGISTER_NONE &&
+                    (operand->mem.base == ZYDIS_REGISTER_NONE ||
+                     operand->mem.base == ZYDIS_REGISTER_RIP))
+                        return operand->size / 8;
+        }
+        return 0;
+}
+
 enum code_use code_field_use(const struct code_instruction *instruction, uint8_t field)
 {
         if (instruction->is_branch && field == instruction->immediate_at)

@@ -33,6 +33,12 @@ bool code_decode(const uint8_t *code, size_t size, uint64_t offset, struct code_
 enum code_use code_field_use(const struct code_instruction *instruction, uint8_t field);
 
 /*
+ * How many bytes the instruction at `offset` reads or writes at an address that it holds itself,
+ * relative to its end or absolute; 0 if registers take part in the address, or there is none.
+ */
+size_t code_access_size(const uint8_t *code, size_t size, uint64_t offset);
+
+/*
  * True if the first `needed` of `size` bytes are what stands between functions (no-operations,
  * int3). The last instruction may reach beyond them.
  */

@@ -8,11 +8,13 @@
  * - a function: its twin, whatever is in it (it is replaced in place if it differs);
  * - a variable: its twin, whatever it holds;
  * - a constant with a name: its twin, if that holds the same;
- * - a constant without a name, or with a number: anything that holds the same.
+ * - a constant without a name, or with a number: anything that holds the same, or of which the
+ *   instruction reads the same bytes.
  */
 #include "build/compare.h"
 
 #include <string.h>
+#include "base/cursor.h"
 
 enum { MAX_DEPTH = 16 }; /* of unnamed constants that refer to unnamed constants */
 
@@ -38,9 +40,33 @@ static bool targets_equal(const struct atom *a, const struct atom *b, unsigned d
         return a->kind != ATOM_CONSTANT || !a->differs;
 }
 
+/* The bytes that an instruction reads of an unnamed constant; NULL if that is not known. */
+static const uint8_t *bytes_read(const struct reference *reference)
+{
+        const struct atom *target = reference->target;
+
+        if (reference->access_size == 0 || !target || target->base || target->n_references > 0 ||
+            target->kind != ATOM_CONSTANT || reference->delta < 0 ||
+            !range_fits((uint64_t)reference->delta, reference->access_size, target->size))
+                return NULL;
+        return atom_data(target) + reference->delta;
+}
+
+/* The compiler lets a small constant be a part of a larger one that is there anyway. */
+static bool read_equal(const struct reference *a, const struct reference *b)
+{
+        const uint8_t *x = bytes_read(a), *y = bytes_read(b);
+
+        return x && y && a->access_size == b->access_size && memcmp(x, y, a->access_size) == 0;
+}
+
 static bool references_equal(const struct reference *a, const struct reference *b, unsigned depth)
 {
-        if (a->type != b->type || a->delta != b->delta)
+        if (a->type != b->type)
+                return false;
+        if (read_equal(a, b))
+                return true;
+        if (a->delta != b->delta)
                 return false;
         if (!a->target && !b->target)
                 return strcmp(a->symbol, b->symbol) == 0;

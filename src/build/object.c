@@ -305,6 +305,9 @@ static void read_uses(const struct elf_section *section, struct raw *first, cons
 
                         reference->use = code_field_use(&instruction,
                                                         (uint8_t)(reference->offset - at));
+                        if (reference->use == CODE_USE_MEMORY)
+                                reference->access_size = (uint8_t)MIN(
+                                        code_access_size(section->data, section->size, at), 64);
                         if (relocation_is_relative(reference->type))
                                 reference->bias =
                                         (uint8_t)(at + instruction.length - reference->offset);
@@ -535,7 +538,8 @@ static int add_common(struct object *object, struct error *err)
                 const struct elf_symbol *symbol = &object->symbols[i];
                 struct atom *atom;
 
-                if (symbol->section != SHN_COMMON)
+                if (symbol->section != SHN_COMMON || !symbol->name[0] ||
+                    is_local_label(symbol->name))
                         continue;
                 atom = ARRAY_PUSH(object->atoms, object->n_atoms);
                 if (!atom)

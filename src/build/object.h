@@ -58,6 +58,7 @@ struct reference {
         int64_t addend;          /* as in the file */
         uint8_t bias;            /* of relative fields: from there to the instruction's end */
         enum code_use use;
+        uint8_t access_size;     /* of CODE_USE_MEMORY: bytes, 0 if not known */
         struct atom *target;     /* NULL if the symbol is not defined in the object */
         int64_t delta;           /* what is meant, from the start of the target or the symbol */
         const char *symbol;      /* name of the symbol, "" for a section */

@@ -20,7 +20,7 @@
 #include "base/file.h"
 #include "build/objects.h"
 
-enum { MAX = 64 };
+enum { MAX = 256 };
 
 static struct objects_target targets[MAX];
 static struct object_pair pairs[MAX][MAX];

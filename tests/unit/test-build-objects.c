@@ -73,6 +73,23 @@ static void moved_strings(void **state)
         assert_changed(&compiled, "first");
 }
 
+/* The compiler takes a constant from a larger one, once that is there. */
+static void constant_within_another(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+
+        (void)state;
+        compile_patch("typedef double pair __attribute__((vector_size(16)));\n"
+                      "double f(double x) { return x * 2.5; }\n"
+                      "int changed(int x) { return x * 1234567 + FIXED; }\n"
+                      "#if FIXED\n"
+                      "pair g(pair x) { return x * (pair){ 7.5, 2.5 }; }\n"
+                      "#endif\n", &library, &compiled);
+        assert_changed(&compiled, "changed");
+        compiled_run(&compiled, "readelf -SW fixed.o | grep -q cst16");
+        compiled_run(&compiled, "! readelf -SW fixed.o | grep -q cst8");
+}
+
 static void line_numbers(void **state)
 {
         _cleanup_compiled_ struct compiled compiled;
@@ -444,6 +461,7 @@ int main(void)
                 cmocka_unit_test(only_the_changed_body),
                 cmocka_unit_test(changed_string),
                 cmocka_unit_test(moved_strings),
+                cmocka_unit_test(constant_within_another),
                 cmocka_unit_test(line_numbers),
                 cmocka_unit_test(static_local),
                 cmocka_unit_test(jump_table),
