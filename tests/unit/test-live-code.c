@@ -22,6 +22,8 @@
 #define CASE(name, body, behind)                                                              \
         ".balign 16\n" #name ":\n" body "\n.set " #name "_size, . - " #name "\n" behind "\n"
 
+#define LONG_NOP ".byte 0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n"
+
 __asm__(".pushsection .text.subjects, \"ax\", @progbits\n"
         ".balign 4096\n"
         "subjects_start:\n"
@@ -53,11 +55,11 @@ __asm__(".pushsection .text.subjects, \"ax\", @progbits\n"
         CASE(c_rip_call, "call *pointer(%rip)\n inc %rax\n ret", "")
         CASE(c_indirect_call, "lea add_1000(%rip), %rax\n call *%rax\n ret", "")
         CASE(c_landing_pad, "endbr64\n mov %rdi, %rax\n imul %rsi, %rax\n ret", "")
-        CASE(c_landing_pad_short, "endbr64\n ret", ".nops 11, 11\n")
+        CASE(c_landing_pad_short, "endbr64\n ret", LONG_NOP)
         CASE(c_loop_to_entry, "lea 3(%rsi), %rsi\n dec %edi\n jg c_loop_to_entry\n"
                               "mov %rsi, %rax\n ret", "")
         CASE(c_short_nops, "mov %edi, %eax\n ret", ".skip 13, 0x90\n")
-        CASE(c_short_long_nop, "mov %edi, %eax\n ret", ".nops 13, 11\n")
+        CASE(c_short_long_nop, "mov %edi, %eax\n ret", LONG_NOP ".byte 0x66, 0x90\n")
         CASE(c_short_int3, "mov %edi, %eax\n ret", ".skip 13, 0xcc\n")
         CASE(c_long_instructions, "movabs $0x1122334455667788, %rax\n ret", "")
         CASE(c_four_short, "push %rbx\n push %r12\n push %rdi\n pop %rax\n"
