@@ -12,13 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/file.h"
+#include "build/wrapper-source.h"
 
 #define BASE_PACKAGES "fakeroot"
 #define BASE_RECIPE "buildd+" BASE_PACKAGES " 1"
-
-static const char wrapper_source[] =
-#include "build/wrapper-source.inc"
-        ;
 
 static int make_base(const struct store *store, const struct apt_state *apt, const char *path,
                      struct error *err)
