@@ -499,6 +499,17 @@ static bool is_inside_symbol(const struct atom *last, const struct cut *cut,
                cut->start < last_symbol->value + MAX(last_symbol->size, UINT64_C(1));
 }
 
+/*
+ * Variables have a symbol. What has none in a section of data is a constant of the compiler: the
+ * initial value of a local array of pointers, which it does not take the trouble to protect.
+ */
+static enum atom_kind kind_of(const struct atom *atom)
+{
+        enum atom_kind kind = section_kind(atom->section);
+
+        return kind == ATOM_DATA && !atom->name ? ATOM_CONSTANT : kind;
+}
+
 static int add_atoms(struct object *object, const struct cut_list *cuts, struct error *err)
 {
         const struct elf_symbol *last_symbol = NULL;
@@ -523,10 +534,10 @@ static int add_atoms(struct object *object, const struct cut_list *cuts, struct 
                 last->section = section;
                 last->start = cut->start;
                 last->size = section->size - cut->start;
-                last->kind = section_kind(section);
                 last_symbol = cut->symbol;
                 if (name_atom(last, cut->symbol, err) < 0)
                         return -ENOMEM;
+                last->kind = kind_of(last);
         }
         return 0;
 }

@@ -10,6 +10,9 @@
 
 static const struct compiled_options library = { .link = COMPILED_LIBRARY };
 static const struct compiled_options pie = { .link = COMPILED_PIE };
+static const struct compiled_options pie_with_main = {
+        .link = COMPILED_PIE, .rest = "int main(void) { return 0; }",
+};
 static const struct compiled_options static_place = { .link = COMPILED_STATIC_PLACE };
 
 static void only_the_changed_body(void **state)
@@ -358,6 +361,27 @@ static void changed_static_constant(void **state)
         assert_int_equal(compiled.patch->targets[0].n_symbols, 0);
 }
 
+/* The initial value of a local array lies in .data, without a symbol. */
+static void local_array_of_pointers(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+
+        (void)state;
+        compile_patch("void take(const char **);\n"
+                      "void other(void) { const char *help[] = { \"e\", \"f\", \"g\", \"h\", \"i\", \"j\",\n"
+                      "        \"e\", \"f\", \"g\", \"h\", \"i\", \"j\", \"e\", \"f\", \"g\", \"h\", 0 };\n"
+                      "        take(help); }\n"
+                      "void changed(void) { const char *help[] = { \"a\", FIXED ? \"new\" : \"old\",\n"
+                      "        \"b\", \"c\", \"a\", \"b\", \"c\", \"a\", \"b\", \"c\", \"a\", \"b\", \"c\", \"a\",\n"
+                      "        \"b\", \"c\", \"a\", \"b\", \"c\", 0 }; take(help); }\n"
+                      "__attribute__((noipa)) void take(const char **p) {\n"
+                      "        __asm__ volatile(\"\" : : \"r\"(p) : \"memory\"); }\n",
+                      &pie_with_main, &compiled);
+        assert_changed(&compiled, "changed");
+        assert_true(patch_contains(&compiled, "new", 4));
+        assert_true(compiled.report.n_data > 1);
+}
+
 static void unchanged_static_constant(void **state)
 {
         _cleanup_compiled_ struct compiled compiled;
@@ -476,6 +500,7 @@ int main(void)
                 cmocka_unit_test(aliases),
                 cmocka_unit_test(interposable_function),
                 cmocka_unit_test(changed_static_constant),
+                cmocka_unit_test(local_array_of_pointers),
                 cmocka_unit_test(unchanged_static_constant),
                 cmocka_unit_test(thread_local_variables),
                 cmocka_unit_test(shadow_variables_and_hooks),
