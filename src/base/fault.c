@@ -29,6 +29,12 @@ const char *fault_point_name(enum fault_point point)
         return fault_names[point];
 }
 
+int fault_set(enum fault_point point, struct error *err)
+{
+        return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at %s",
+                         fault_point_name(point));
+}
+
 #ifdef SUTURE_FAULTS
 
 #include <signal.h>

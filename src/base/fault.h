@@ -8,6 +8,7 @@
  * builds a point costs nothing.
  */
 #include <stdbool.h>
+#include "base/error.h"
 
 enum fault_point {
         FAULT_SEIZE,
@@ -34,6 +35,8 @@ enum fault_point {
 };
 
 const char *fault_point_name(enum fault_point point);
+/* The error of a step that was made to fail. Returns a negative number. */
+int fault_set(enum fault_point point, struct error *err);
 
 #ifdef SUTURE_FAULTS
 /* True if the caller must behave as if this step had failed; may not return at all. */

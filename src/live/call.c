@@ -162,7 +162,7 @@ static int write_frame(struct target *target, struct tracee *tracee, struct call
         if (r != 0)
                 return r;
         if (fault_here(FAULT_CALL_FRAME_WRITTEN))
-                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at call");
+                return fault_set(FAULT_CALL_FRAME_WRITTEN, err);
         r = tracee_set_regs(tracee, &frame.regs, err);
         (void)fault_here(FAULT_CALL_REGISTERS_SET); /* only death is possible here */
         return r == TRACEE_GONE ? THREAD_UNFIT : r;
@@ -394,7 +394,7 @@ int target_call(struct target *target, const struct arch_call *calls, size_t n_c
         if (r != 0)
                 return r;
         if (fault_here(FAULT_CALL_STUB_WRITTEN))
-                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at stub");
+                return fault_set(FAULT_CALL_STUB_WRITTEN, err);
         list.stub = target->stub;
         r = run_list(target, &list, n_calls, err);
         *ret_done = list.done;

@@ -247,7 +247,7 @@ static int unmap_level(struct instance *instance, struct record_level *level, st
         int r;
 
         if (fault_here(FAULT_UNMAP))
-                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at unmap");
+                return fault_set(FAULT_UNMAP, err);
         r = unmap_ours(target, MAPPING_CODE, level->code_address, level->code_size, err);
         if (r == 0)
                 r = unmap_ours(target, MAPPING_DATA, level->data_address, level->data_size, err);

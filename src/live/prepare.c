@@ -20,12 +20,6 @@
 #define PLACE_TRIES 8
 #define PADDING_LOOK 16 /* bytes behind a function in which padding may lie */
 
-static int fault(enum fault_point point, struct error *err)
-{
-        return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at %s",
-                         fault_point_name(point));
-}
-
 /* --- Is it allowed? ---------------------------------------------------------------------- */
 
 static bool supersedes(const struct patch *patch, const char *id)
@@ -257,7 +251,7 @@ static int make_level(struct instance *instance, struct record_level **ret, stru
         if (r != 0) /* the level stays recorded as incoming, for whoever cleans */
                 return r == MAPPING_TAKEN ? place_lost(instance) : r;
         if (fault_here(FAULT_MAPPED_CODE))
-                return fault(FAULT_MAPPED_CODE, err);
+                return fault_set(FAULT_MAPPED_CODE, err);
         *ret = level;
         return 0;
 }
@@ -299,10 +293,10 @@ static int make_record(struct instance *instance, struct record_level **ret, str
                 (*ret)->code_address = mapping.address + region_size;
         }
         if (fault_here(FAULT_MAPPED_SWITCH))
-                return fault(FAULT_MAPPED_SWITCH, err);
+                return fault_set(FAULT_MAPPED_SWITCH, err);
         r = record_commit(instance->target, record, err);
         if (r == 0 && fault_here(FAULT_RECORD_WRITTEN))
-                r = fault(FAULT_RECORD_WRITTEN, err);
+                r = fault_set(FAULT_RECORD_WRITTEN, err);
         return r;
 }
 
@@ -371,7 +365,7 @@ static int write_level(struct instance *instance, const struct record_level *lev
         if (r == 0 && binding->data.size > 0)
                 r = write_checked(instance, level->data_address, &binding->data, err);
         if (r == 0 && fault_here(FAULT_CODE_WRITTEN))
-                r = fault(FAULT_CODE_WRITTEN, err);
+                r = fault_set(FAULT_CODE_WRITTEN, err);
         return r;
 }
 
@@ -538,7 +532,7 @@ static int run_pre_hook(struct instance *instance, struct record_level *level, s
                 r = record_commit(instance->target, &instance->record, err);
         }
         if (r == 0 && fault_here(FAULT_HOOK))
-                r = fault(FAULT_HOOK, err);
+                r = fault_set(FAULT_HOOK, err);
         return r;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading and writing the record. Whoever reads it does so from the memory of a process that may
- * have written there itself, so nothing in it is believed before it was checked: checksum, own
- * address, sizes, and that every slot leads somewhere the record knows.
+ * have written there itself, so nothing in it is believed before it was checked: checksums, own
+ * address, sizes. That a mapping named in it is still suture's is for mapping_is_ours() to say.
  */
 #include "live/record.h"
 

@@ -16,12 +16,6 @@
 #include "base/log.h"
 #include "live/call.h"
 
-static int fault(enum fault_point point, struct error *err)
-{
-        return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at %s",
-                         fault_point_name(point));
-}
-
 static bool is_direct(const struct record *record, size_t i)
 {
         return record->functions[i].displaced_size == 0;
@@ -74,7 +68,7 @@ static int write_jump(struct instance *instance, size_t i, struct error *err)
                                  "the switch region is out of reach of the module");
         r = target_write(instance->target, at, jump, sizeof(jump), err);
         if (r == 0 && fault_here(FAULT_JUMP_WRITTEN))
-                r = fault(FAULT_JUMP_WRITTEN, err);
+                r = fault_set(FAULT_JUMP_WRITTEN, err);
         return r;
 }
 
@@ -132,7 +126,7 @@ int instance_activate(struct instance *instance, struct error *err)
         if (r == 0)
                 r = write_jumps(instance, false, err);
         if (r == 0 && fault_here(FAULT_BEFORE_COMMIT))
-                r = fault(FAULT_BEFORE_COMMIT, err);
+                r = fault_set(FAULT_BEFORE_COMMIT, err);
         if (r != 0)
                 return r;
         memcpy(instance->before, record->head, sizeof(instance->before));
@@ -146,7 +140,7 @@ int instance_activate(struct instance *instance, struct error *err)
         instance->activated = true;
         r = write_jumps(instance, true, err);
         if (r == 0 && fault_here(FAULT_AFTER_COMMIT))
-                r = fault(FAULT_AFTER_COMMIT, err);
+                r = fault_set(FAULT_AFTER_COMMIT, err);
         return r;
 }
 
@@ -206,7 +200,7 @@ static int remove_jumps(struct instance *instance, struct error *err)
                 r = target_write(target, record_jump_address(function), function->original,
                                  ARCH_JUMP_SIZE, err);
                 if (r == 0 && fault_here(FAULT_JUMP_REMOVED))
-                        r = fault(FAULT_JUMP_REMOVED, err);
+                        r = fault_set(FAULT_JUMP_REMOVED, err);
                 if (r != 0)
                         return r;
         }
@@ -222,7 +216,7 @@ int instance_take_back(struct instance *instance, struct error *err)
         if (!record->exists)
                 return 0;
         if (fault_here(FAULT_BEFORE_COMMIT))
-                return fault(FAULT_BEFORE_COMMIT, err);
+                return fault_set(FAULT_BEFORE_COMMIT, err);
         if (level && (level->flags & RECORD_LEVEL_DIRECT))
                 r = remove_jumps(instance, err);
         if (r == 0 && level) {
@@ -233,7 +227,7 @@ int instance_take_back(struct instance *instance, struct error *err)
                 r = record_commit(instance->target, record, err);
         }
         if (r == 0 && fault_here(FAULT_AFTER_COMMIT))
-                r = fault(FAULT_AFTER_COMMIT, err);
+                r = fault_set(FAULT_AFTER_COMMIT, err);
         return r ? r : remove_jumps(instance, err);
 }
 

@@ -384,7 +384,7 @@ int target_stop(struct target *target, struct error *err)
                 return TARGET_GONE;
         r = stop_all(target, err);
         if (r == 0 && fault_here(FAULT_STOP))
-                r = error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at stop");
+                r = fault_set(FAULT_STOP, err);
         if (r != 0)
                 target_resume(target);
         return r;

@@ -86,7 +86,7 @@ static inline void target_resumep(struct target **target)
  * straggler: it is let go later, while this or another target rests.
  */
 void target_let_go(struct target *target, struct tracee *tracee);
-/* True if a thread is a straggler, perhaps of an earlier struct target: then it can't be stopped. */
+/* True if a thread is a straggler, perhaps of an earlier struct target: it can't be stopped. */
 bool target_has_stragglers(const struct target *target);
 /* Waits `ms` milliseconds, letting stragglers go as they come. */
 void target_rest(unsigned ms);

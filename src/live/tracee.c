@@ -49,7 +49,7 @@ int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *
         if (siblings)
                 options |= OPTIONS_SIBLINGS;
         if (fault_here(FAULT_SEIZE))
-                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "fault injected at seize");
+                return fault_set(FAULT_SEIZE, err);
         if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0) {
                 int errnum = errno;
 
