@@ -68,7 +68,7 @@ class Loaded:
 
 TARGETS = {
     'one thread': lambda: Threads('victim-lib', 'loop'),
-    '64 threads': lambda: Threads('victim-lib', 'threads', 64),
+    '64 threads': lambda: Threads('victim-lib', 'workers', 64),
     'a fork server': lambda: Forks('victim-lib', 'fork-server'),
     'memcached under load': Loaded,
 }
@@ -104,32 +104,54 @@ def recover(target, footprint):
     footprint.check_restored()
 
 
+def one_step(target, verb, kind, step, footprint):
+    """The result of the operation with a fault at this step, and whether all was well after it."""
+    come_to(target, verb)
+    result = operate(target, verb, f'{kind}:{step}')
+    try:
+        if kind == 'kill' and not result.killed:
+            must(result, 0, ['done'])
+        if kind == 'fail':
+            check(not result.killed, f'ended by signal {-result.code}')
+            check(result.code in (0, 1, 3, 4, 12, 13), result.told())
+            footprint.check_maps()
+        recover(target, footprint)
+        return result, None
+    except Failed as error:
+        return result, f'{verb} with {kind}:{step} ({result.told()}): {error}'
+
+
 def walk(target, verb, kind):
-    """The number of steps until the operation completed in spite of the fault that was asked for."""
+    """Steps until the operation completed in spite of the fault that was asked for."""
     footprint = Footprint(target.pid)
-    n_steps = n_failed = 0
+    n_failed, faults = 0, []
     for step in steps():
-        come_to(target, verb)
-        result = operate(target, verb, f'{kind}:{step}')
-        try:
-            if kind == 'kill' and not result.killed:
-                must(result, 0, ['done'])
-            if kind == 'fail':
-                check(not result.killed, f'ended by signal {-result.code}')
-                check(result.code in (0, 1, 3, 4, 12, 13), result.told())
-                footprint.check_maps()
-            n_failed += result.code != 0
+        result, fault = one_step(target, verb, kind, step, footprint)
+        n_failed += result.code != 0
+        if fault:
+            # The next steps say whether it is this one's only, as long as the target is well.
+            faults.append(fault)
             recover(target, footprint)
-        except Failed as error:
-            raise Failed(f'{verb} with {kind}:{step} ({result.told()}): {error}') from None
-        n_steps = step
         if kind == 'kill' and not result.killed:
             break
         if kind == 'fail' and result.code == 0 and step > last_step[verb]:
             break
-    check(n_failed > 10, f'only {n_failed} steps of {verb} could be made to {kind}')
-    last_step[verb] = n_steps
-    print(f'# {verb} with {kind}: {n_failed} times before it completed, at step {n_steps}')
+    last_step[verb] = step
+    check(not faults, '\n'.join(faults[:20]))
+    check(n_failed >= 3, f'only {n_failed} steps of {verb} could be made to {kind}')
+    print(f'# {verb} with {kind}: {n_failed} times before it completed, at step {step}')
+
+
+def walk_all(target):
+    faults = []
+    for verb in ('apply', 'rollback'):
+        last_step[verb] = 0
+        for kind in ('kill', 'fail'):
+            try:
+                walk(target, verb, kind)
+            except Failed as error:
+                faults.append(str(error))
+    check(not faults, '\n'.join(faults))
 
 
 last_step = {'apply': 0, 'rollback': 0}
@@ -139,10 +161,7 @@ last_step = {'apply': 0, 'rollback': 0}
 def fault_walk(name):
     target = TARGETS[name]()
     try:
-        for verb in ('apply', 'rollback'):
-            last_step[verb] = 0
-            walk(target, verb, 'kill')
-            walk(target, verb, 'fail')
+        walk_all(target)
     finally:
         target.close()
 

@@ -7,6 +7,7 @@ A test drives the built program only: no function of suture's is called, no file
     VICTIMS           the folder that the victims are built into
 """
 import contextlib
+import ctypes
 import hashlib
 import json
 import mmap
@@ -62,6 +63,11 @@ def wait_for(condition, what, seconds=30.0):
 
 # Victims
 
+def die_with_parent():
+    """A test that is killed leaves nothing running (prctl(PR_SET_PDEATHSIG))."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Victim:
     """A running victim and the file that it reports in (tests/victims/state.h)."""
 
@@ -83,7 +89,8 @@ class Victim:
             file.truncate(SLOTS_AT + 4094 * SLOT_SIZE)
         os.chmod(self.path, 0o666)
         self.process = subprocess.Popen([*wrap, *command], env=environment,
-                                        start_new_session=True, stdin=subprocess.DEVNULL)
+                                        start_new_session=True, stdin=subprocess.DEVNULL,
+                                        preexec_fn=die_with_parent)
         self.pid = self.process.pid
         with open(self.path, 'r+b') as file:
             self.map = mmap.mmap(file.fileno(), 0)
@@ -431,6 +438,7 @@ def each(values, template):
 
 def main():
     sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended by SIGTERM'))
     if os.geteuid() != 0:
         print('Bail out! root is needed')
         return 1

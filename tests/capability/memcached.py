@@ -9,7 +9,7 @@ import struct
 import subprocess
 import tempfile
 
-from harness import VICTIMS, Victim, check, patch_path, records, wait_for
+from harness import VICTIMS, Victim, check, die_with_parent, patch_path, records, wait_for
 
 
 def find_program():
@@ -33,7 +33,7 @@ class Memcached:
             self.process = self.server.process
         else:
             self.process = subprocess.Popen(program, start_new_session=True,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
         self.pid = self.process.pid
         self.load = None
         try:

@@ -12,6 +12,13 @@ def busy(count):
         round_trip(victim, mode_patch('victim-lib'), wait=30)
 
 
+@each([16, 64, 256], '{} threads that work and wait')
+def working(count):
+    with Victim('victim-lib', 'workers', count) as victim:
+        for _ in range(3):
+            round_trip(victim, mode_patch('victim-lib'), wait=30)
+
+
 @each([16, 256, 1000], '{} sleeping threads')
 def sleeping(count):
     with Victim('victim-lib', 'idle', count) as victim:

@@ -24,7 +24,7 @@ static void run_loop(struct victim *victim)
 __attribute__((noreturn)) static void busy(struct victim *victim, struct state_slot *slot)
 {
         while (!atomic_load(&victim->file->state.ready))
-                usleep(1000);
+                usleep(100000);
         for (;;) {
                 victim_compute(victim, slot, 30000);
                 victim_round(victim, slot);
@@ -39,6 +39,24 @@ static void run_threads(struct victim *victim)
                 victim_thread(victim, busy);
         victim_ready(victim);
         busy(victim, slot);
+}
+
+/* As servers have them: N threads that each work a little and wait a little. */
+__attribute__((noreturn)) static void at_work(struct victim *victim, struct state_slot *slot)
+{
+        for (;;) {
+                victim_compute(victim, slot, 2000);
+                victim_round(victim, slot);
+                usleep(20000);
+        }
+}
+
+static void run_workers(struct victim *victim)
+{
+        for (int i = 1; i < victim->count; i++)
+                victim_thread(victim, at_work);
+        victim_ready(victim);
+        at_work(victim, state_take_slot(victim->file));
 }
 
 static pthread_mutex_t never_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -140,6 +158,7 @@ static void run_cost(struct victim *victim)
 const struct mode modes_compute[] = {
         { "loop", 1, run_loop },
         { "threads", 64, run_threads },
+        { "workers", 64, run_workers },
         { "idle", 64, run_idle },
         { "thread-storm", 2, run_thread_storm },
         { "cost", 1, run_cost },
