@@ -149,15 +149,27 @@ static const char *plural(size_t n)
 static int add_finding(struct job *job, const char *code, bool fatal, const char *where,
                        const char *text, struct error *err)
 {
-        struct build_finding *finding = ARRAY_PUSH(job->result->findings, job->result->n_findings);
+        struct build_finding *finding;
 
+        for (size_t i = 0; i < job->result->n_findings; i++) {
+                finding = &job->result->findings[i]; /* two modules may be made from one unit */
+                if (strcmp(finding->code, code) == 0 && strcmp(finding->where, where) == 0 &&
+                    strcmp(finding->text, text) == 0)
+                        return 0;
+        }
+        finding = ARRAY_PUSH(job->result->findings, job->result->n_findings);
         if (!finding)
                 return error_no_memory(err);
         snprintf(finding->code, sizeof(finding->code), "%s", code);
         finding->fatal = fatal;
         finding->where = strdup(where);
         finding->text = strdup(text);
-        return finding->where && finding->text ? 0 : error_no_memory(err);
+        if (finding->where && finding->text)
+                return 0;
+        free(finding->where);
+        free(finding->text);
+        job->result->n_findings--;
+        return error_no_memory(err);
 }
 
 /* BUILD_REFUSED with the first fatal finding in err, or 0. */
