@@ -193,15 +193,13 @@ void describe_instance_patch(const struct live_instance *instance,
                 snprintf(ret, PATCH_NAME_SIZE, "-");
 }
 
-static void add_mapping(json_t *memory, const char *what, uint64_t address, uint64_t size_bytes)
+static void add_mapping(json_t *memory, const struct live_memory *mapping)
 {
         char text[32];
 
-        if (size_bytes == 0)
-                return;
-        snprintf(text, sizeof(text), "0x%" PRIx64, address);
-        json_array_append_new(memory, json_pack("{s:s, s:s, s:I}", "what", what, "address", text,
-                                                "size_bytes", (json_int_t)size_bytes));
+        snprintf(text, sizeof(text), "0x%" PRIx64, mapping->address);
+        json_array_append_new(memory, json_pack("{s:s, s:s, s:I}", "what", mapping->what, "address",
+                                                text, "size_bytes", (json_int_t)mapping->size));
 }
 
 /* What the record accounts for in the process's address space. */
@@ -209,9 +207,8 @@ static json_t *memory_json(const struct live_instance *instance)
 {
         json_t *memory = json_array();
 
-        add_mapping(memory, "switch", instance->switch_address, instance->switch_size);
-        add_mapping(memory, "code", instance->code_address, instance->code_size);
-        add_mapping(memory, "data", instance->data_address, instance->data_size);
+        for (size_t i = 0; i < instance->n_memory; i++)
+                add_mapping(memory, &instance->memory[i]);
         return memory;
 }
 

@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/user.h>
 
 #include "base/array.h"
 #include "elf/image.h"
 #include "live/record.h"
+
+_Static_assert(LIVE_MAX_MEMORY == 2 * RECORD_LEVELS + 2, "room for all that a record can name");
 
 static const struct record_level *level_to_tell(const struct record *record)
 {
@@ -54,6 +57,27 @@ static void judge(const struct elf_memory *memory, const struct record *record,
                 damaged(instance, "some of its jumps are missing");
 }
 
+static void add_memory(struct live_instance *instance, const char *what, uint64_t address,
+                       uint64_t size)
+{
+        if (address != 0 && size != 0)
+                instance->memory[instance->n_memory++] = (struct live_memory){ what, address, size };
+}
+
+static void fill_memory(const struct record *record, struct live_instance *ret)
+{
+        add_memory(ret, "switch", record->header.address, record->header.region_size);
+        for (size_t i = 0; i < RECORD_LEVELS; i++) {
+                const struct record_level *level = &record->levels[i];
+
+                if (level->role == RECORD_ROLE_NONE)
+                        continue;
+                add_memory(ret, "code", level->code_address, level->code_size);
+                add_memory(ret, "data", level->data_address, level->data_size);
+        }
+        add_memory(ret, "data", record->header.shadow_root, PAGE_SIZE);
+}
+
 static void fill(const struct elf_memory *memory, const struct record *record,
                  struct live_instance *ret)
 {
@@ -63,18 +87,13 @@ static void fill(const struct elf_memory *memory, const struct record *record,
         ret->build_id.size = (uint8_t)record->header.build_id_size;
         ret->module_address = record->header.module_address;
         snprintf(ret->module, sizeof(ret->module), "%s", record->header.module);
-        ret->switch_address = record->header.address;
-        ret->switch_size = record->header.region_size;
+        fill_memory(record, ret);
         if (level) {
                 snprintf(ret->patch_id, sizeof(ret->patch_id), "%.48s", level->id);
                 ret->level = level->level;
                 memcpy(ret->digest.bytes, level->digest, SHA256_SIZE);
                 ret->applied_at = level->applied_at;
                 ret->n_functions = level->n_functions;
-                ret->code_address = level->code_address;
-                ret->code_size = level->code_size;
-                ret->data_address = level->data_address;
-                ret->data_size = level->data_size;
         }
         judge(memory, record, level, ret);
 }
@@ -93,8 +112,7 @@ static int inspect_region(const struct elf_memory *memory, const struct region *
         if (!instance)
                 return error_no_memory(err);
         if (r == RECORD_DAMAGED) {
-                instance->switch_address = region->start;
-                instance->switch_size = region->end - region->start;
+                add_memory(instance, "switch", region->start, region->end - region->start);
                 damaged(instance, problem);
         } else {
                 fill(memory, &record, instance);

@@ -22,6 +22,12 @@ enum live_state {
         LIVE_STATE_DAMAGED,      /* the record or the code it describes is not what was written */
 };
 
+struct live_memory {
+        const char *what;            /* "switch", "code" or "data" */
+        uint64_t address, size;
+};
+#define LIVE_MAX_MEMORY 18           /* RECORD_LEVELS times code and data, the record, shadow root */
+
 /* One patched module of one process, as its record in that process's memory tells. */
 struct live_instance {
         enum live_state state;
@@ -33,9 +39,9 @@ struct live_instance {
         struct sha256 digest;        /* of the patch file */
         uint64_t applied_at;         /* seconds since 1970-01-01 UTC; 0 if never activated */
         size_t n_functions;
-        uint64_t switch_address, switch_size;
-        uint64_t code_address, code_size;    /* the current level; 0 if none */
-        uint64_t data_address, data_size;
+        /* What is mapped for it, also for levels before that had to be kept. */
+        struct live_memory memory[LIVE_MAX_MEMORY];
+        size_t n_memory;
         char problem[160];           /* what is wrong, for LIVE_STATE_DAMAGED, else "" */
 };
 
