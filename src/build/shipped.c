@@ -330,8 +330,10 @@ static int read_dynamic_section(struct shipped *shipped, struct error *err)
                 const char *text = bounded_string(strings.data, strings.size, value);
                 const char **slot;
 
-                if (tag == DT_SONAME && text)
+                if (tag == DT_SONAME && text) {
                         shipped->module = text;
+                        shipped->is_program = false; /* a library that can be run, as libc can */
+                }
                 if (tag == DT_SYMBOLIC || (tag == DT_FLAGS && (value & DF_SYMBOLIC)))
                         shipped->symbolic = true;
                 if (tag != DT_NEEDED || !text)
