@@ -102,9 +102,10 @@ struct module_cache *live_cache_modules(struct live_cache *cache)
 }
 
 /*
- * Functions that switch stacks without the kernel knowing, by the names libraries give them. OpenSSL
- * has jobs on stacks of their own, too, but only for programs that ask for them (ASYNC_start_job(3),
- * SSL_MODE_ASYNC); so its two libraries don't count, and who uses that part of them does.
+ * Functions that switch stacks without the kernel knowing, by the names libraries give them.
+ * OpenSSL has jobs on stacks of their own, too, but only for programs that ask for them
+ * (ASYNC_start_job(3), SSL_MODE_ASYNC); so its two libraries don't count, and who uses that part
+ * of them does.
  */
 static const char *const stack_switchers[] = {
         "swapcontext",     "setcontext",      "makecontext",

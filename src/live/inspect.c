@@ -61,7 +61,8 @@ static void add_memory(struct live_instance *instance, const char *what, uint64_
                        uint64_t size)
 {
         if (address != 0 && size != 0)
-                instance->memory[instance->n_memory++] = (struct live_memory){ what, address, size };
+                instance->memory[instance->n_memory++] =
+                        (struct live_memory){ what, address, size };
 }
 
 static void fill_memory(const struct record *record, struct live_instance *ret)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "live/call.h"
 #include "live/mapping.h"
+#include "live/unwind.h"
 
 /* --- Opening ----------------------------------------------------------------------------- */
 
@@ -99,6 +100,7 @@ int instance_open(struct target *target, uint64_t module_address, struct instanc
                 r = find_record(instance, err);
         if (r != 0)
                 return r;
+        instance->doubtful = instance->record.exists && !record_is_settled(&instance->record);
         if (instance->record.exists)
                 resolver_set_function_stub(instance->resolver,
                                            record_stub_address(&instance->record));
@@ -178,6 +180,15 @@ static int add_function_ranges(const struct instance *instance, size_t i,
         return r;
 }
 
+static int add_level_range(const struct record_level *level, uint64_t size,
+                           struct code_range **items, size_t *n_items, struct error *err)
+{
+        return add_range(items, n_items,
+                         (struct code_range){ level->code_address, level->code_address + size,
+                                              { 0, 0 }, level->id },
+                         err);
+}
+
 int instance_ranges(const struct instance *instance, struct code_range **items, size_t *n_items,
                     struct error *err)
 {
@@ -192,19 +203,76 @@ int instance_ranges(const struct instance *instance, struct code_range **items, 
                                                            record->header.region_size,
                                                    { 0, 0 }, "displaced code of a patch" },
                               err);
-        for (size_t i = 0; r == 0 && i < RECORD_LEVELS; i++) {
-                const struct record_level *level = &record->levels[i];
-
-                if (level->role == RECORD_ROLE_CURRENT)
-                        r = add_range(items, n_items,
-                                      (struct code_range){ level->code_address,
-                                                           level->code_address +
-                                                                   level->strict_size,
-                                                           { 0, 0 }, level->id },
-                                      err);
-        }
+        if (r == 0 && instance->target->stub) /* on its way home from an earlier run's call */
+                r = add_range(items, n_items,
+                              (struct code_range){ instance->target->stub,
+                                                   instance->target->stub + arch_call_stub_size,
+                                                   { 0, 0 }, "a call for an earlier run" },
+                              err);
+        for (size_t i = 0; r == 0 && i < RECORD_LEVELS; i++)
+                if (record->levels[i].role == RECORD_ROLE_CURRENT)
+                        r = add_level_range(&record->levels[i], record->levels[i].strict_size,
+                                            items, n_items, err);
         for (size_t i = 0; r == 0 && instance->prepared && i < instance->spec->n_functions; i++)
                 r = add_function_ranges(instance, i, items, n_items, err);
+        return r;
+}
+
+static int collect_ranges(const struct instance *instance, bool leftovers,
+                          struct code_range **items, size_t *n_items, struct error *err)
+{
+        int r = instance_ranges(instance, items, n_items, err);
+
+        for (size_t i = 0; r == 0 && leftovers && i < RECORD_LEVELS; i++) {
+                const struct record_level *level = &instance->record.levels[i];
+
+                if (level->role == RECORD_ROLE_INCOMING || level->role == RECORD_ROLE_OUTGOING)
+                        r = add_level_range(level, level->code_size, items, n_items, err);
+        }
+        return r;
+}
+
+static int act_once(struct instance *instance, const struct code_range *ranges, size_t n_ranges,
+                    int (*act)(struct instance *instance, struct error *err), struct error *err)
+{
+        int r = target_stop(instance->target, err);
+
+        if (r != 0)
+                return r;
+        r = safety_check(instance->target, ranges, n_ranges, err);
+        if (r == 0 && act)
+                r = act(instance, err);
+        target_resume(instance->target);
+        return r;
+}
+
+int instance_act_stopped(struct instance *instance, bool leftovers,
+                         int (*act)(struct instance *instance, struct error *err),
+                         struct error *err)
+{
+        _cleanup_free_ struct code_range *ranges = NULL;
+        struct target *target = instance->target;
+        size_t n_ranges = 0;
+        int r = collect_ranges(instance, leftovers, &ranges, &n_ranges, err);
+
+        if (r == 0)
+                r = act_once(instance, ranges, n_ranges, act, err);
+        if (r == TARGET_BUSY && target->wants_unwinder && !target->unwinder) {
+                target->unwinder = unwinder_new(target); /* a stale word, perhaps */
+                r = act_once(instance, ranges, n_ranges, act, err);
+        }
+        return r;
+}
+
+/* --- Hooks ------------------------------------------------------------------------------- */
+
+int instance_call_hook(struct instance *instance, uint64_t hook, int64_t *ret, struct error *err)
+{
+        int r = target_call_function(instance->target, record_stub_address(&instance->record),
+                                     hook, 0, ret, err);
+
+        if (r != 0)
+                instance->doubtful = true;
         return r;
 }
 
@@ -223,8 +291,7 @@ static int run_undo_hook(struct instance *instance, struct record_level *level, 
         r = record_commit(instance->target, &instance->record, err);
         if (r != 0)
                 return r;
-        return target_call_function(instance->target, record_stub_address(&instance->record),
-                                    hook, 0, &result, err);
+        return instance_call_hook(instance, hook, &result, err);
 }
 
 /*
@@ -302,6 +369,12 @@ int instance_clean(struct instance *instance, struct error *err)
                 r = instance_remove_idle_jumps(instance, err);
                 if (r != 0)
                         return r;
+        }
+        if (instance->doubtful) {
+                r = instance_act_stopped(instance, true, NULL, err);
+                if (r != 0)
+                        return r;
+                instance->doubtful = false;
         }
         r = clean_levels(instance, err);
         if (r != 0 || record_level_with(record, RECORD_ROLE_CURRENT) ||

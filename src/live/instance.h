@@ -34,6 +34,8 @@ struct instance {
         uint8_t before[RECORD_HEAD_SIZE];    /* its head before activation, to undo it */
         bool prepared;                       /* slot_of is complete */
         bool activated;
+        bool doubtful;                       /* a thread may be in code that no slot leads to: a
+                                              * killed run, or a hook that did not return */
         uint8_t **checked;                   /* bytes of each function that were verified */
         size_t *slot_of;                     /* index in the record for each function of the spec */
 };
@@ -66,6 +68,16 @@ int instance_take_back(struct instance *instance, struct error *err);
 /* As instance_take_back, but to what was active before instance_activate. */
 int instance_undo(struct instance *instance, struct error *err);
 int instance_remove_idle_jumps(struct instance *instance, struct error *err);
+/*
+ * Stops the target and lets `act` (may be NULL) do its work if no thread is in the way: in the code
+ * of instance_ranges() or, with `leftovers`, in a level that is in no use. 0, TARGET_GONE,
+ * TARGET_BUSY, fault.
+ */
+int instance_act_stopped(struct instance *instance, bool leftovers,
+                         int (*act)(struct instance *instance, struct error *err),
+                         struct error *err);
+/* Calls a hook of the patch, or one that the record names. 0, TARGET_GONE, TARGET_BUSY, fault. */
+int instance_call_hook(struct instance *instance, uint64_t hook, int64_t *ret, struct error *err);
 /*
  * Unmaps whatever is in no use and may be unmapped. Jumps that lead nowhere new are removed first,
  * for which the target is stopped. 0, TARGET_GONE, TARGET_BUSY (left for the next run), fault.

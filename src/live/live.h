@@ -26,7 +26,7 @@ struct live_memory {
         const char *what;            /* "switch", "code" or "data" */
         uint64_t address, size;
 };
-#define LIVE_MAX_MEMORY 18           /* RECORD_LEVELS times code and data, the record, shadow root */
+#define LIVE_MAX_MEMORY 18           /* code and data of each level, the record, shadow root */
 
 /* One patched module of one process, as its record in that process's memory tells. */
 struct live_instance {

@@ -516,10 +516,9 @@ static int run_pre_hook(struct instance *instance, struct record_level *level, s
                 r = target_write(instance->target, record_stub_address(&instance->record),
                                  arch_function_stub, arch_function_stub_size, err);
         if (r == 0 && spec->hook_pre)
-                r = target_call_function(instance->target, record_stub_address(&instance->record),
-                                         binding_symbol_address(instance->binding,
-                                                                spec->hook_pre),
-                                         0, &result, err);
+                r = instance_call_hook(instance,
+                                       binding_symbol_address(instance->binding, spec->hook_pre),
+                                       &result, err);
         if (r != 0)
                 return r;
         if ((int)result != 0)
@@ -558,6 +557,13 @@ static int prepare_level(struct instance *instance, struct record_level **ret, s
         return r ? r : write_level(instance, *ret, err);
 }
 
+static int clean_leftovers(struct instance *instance, struct error *err)
+{
+        if (!instance->record.exists || record_is_settled(&instance->record))
+                return 0;
+        return instance_clean(instance, err);
+}
+
 int instance_prepare(struct instance *instance, const struct patch *patch,
                      const struct patch_target *spec, struct error *err)
 {
@@ -568,8 +574,10 @@ int instance_prepare(struct instance *instance, const struct patch *patch,
         instance->spec = spec;
         r = check_level(instance, err);
         /* what is cleaned may be jumps, so it comes before the functions are looked at */
-        if (r == 0 && instance->record.exists && !record_is_settled(&instance->record))
-                r = instance_clean(instance, err);
+        if (r == 0)
+                r = clean_leftovers(instance, err);
+        else if (r == INSTANCE_UNCHANGED)
+                (void)clean_leftovers(instance, NULL);
         if (r == 0)
                 r = check_functions(instance, err);
         if (r == 0)

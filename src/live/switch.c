@@ -57,6 +57,23 @@ static int check_again(struct instance *instance, struct error *err)
         return r;
 }
 
+/* So must the new code, which a call that an earlier, killed run has left could have unmapped. */
+static int check_new_code(struct instance *instance, struct error *err)
+{
+        const struct buffer *code = &instance->binding->code;
+        _cleanup_free_ uint8_t *copy = malloc(code->size + 1);
+        int r;
+
+        if (!copy)
+                return error_no_memory(err);
+        r = target_read(instance->target, instance->binding->code_address, copy, code->size, err);
+        if (r == 0 && memcmp(copy, code->data, code->size) != 0)
+                return error_set(err, EXIT_CODE_ERROR, 0, "try again",
+                                 "the new code is not what was written to pid %d",
+                                 instance->target->pid);
+        return r;
+}
+
 static int write_jump(struct instance *instance, size_t i, struct error *err)
 {
         uint64_t at = record_jump_address(&instance->record.functions[i]);
@@ -124,6 +141,8 @@ int instance_activate(struct instance *instance, struct error *err)
 
         r = check_again(instance, err);
         if (r == 0)
+                r = check_new_code(instance, err);
+        if (r == 0)
                 r = write_jumps(instance, false, err);
         if (r == 0 && fault_here(FAULT_BEFORE_COMMIT))
                 r = fault_set(FAULT_BEFORE_COMMIT, err);
@@ -171,10 +190,10 @@ static int run_post_hook(struct instance *instance, struct error *err)
 
         if (!instance->spec->hook_post)
                 return 0;
-        return target_call_function(instance->target, record_stub_address(&instance->record),
-                                    binding_symbol_address(instance->binding,
-                                                           instance->spec->hook_post),
-                                    0, &result, err);
+        return instance_call_hook(instance,
+                                  binding_symbol_address(instance->binding,
+                                                         instance->spec->hook_post),
+                                  &result, err);
 }
 
 int instance_prove(struct instance *instance, struct error *err)
@@ -269,22 +288,9 @@ int instance_undo(struct instance *instance, struct error *err)
  */
 int instance_remove_idle_jumps(struct instance *instance, struct error *err)
 {
-        _cleanup_free_ struct code_range *ranges = NULL;
         struct elf_memory memory = target_memory(instance->target);
-        size_t n_ranges = 0;
-        int r;
 
         if (record_count_jumps(&memory, &instance->record) == 0)
                 return 0;
-        r = instance_ranges(instance, &ranges, &n_ranges, err);
-        if (r < 0)
-                return r;
-        r = target_stop(instance->target, err);
-        if (r != 0)
-                return r;
-        r = safety_check(instance->target, ranges, n_ranges, err);
-        if (r == 0)
-                r = remove_jumps(instance, err);
-        target_resume(instance->target);
-        return r;
+        return instance_act_stopped(instance, false, remove_jumps, err);
 }

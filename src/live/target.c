@@ -25,7 +25,6 @@
 #define STOP_WAIT_NS 500000000u   /* for all threads together */
 #define STOP_LOOK_NS 20000000u    /* after this long a thread in state D is not waited for */
 
-/* Opens the memory through a thread that still has it. */
 static int open_memory(struct target *target, struct error *err)
 {
         char path[64];
@@ -33,10 +32,6 @@ static int open_memory(struct target *target, struct error *err)
 
         target->thread = target->pid;
         r = target_read_maps(target, err);
-        if (r == TARGET_GONE) { /* the main thread may have ended before the process */
-                target->thread = process_living_thread(target->pid);
-                r = target->thread ? target_read_maps(target, err) : TARGET_GONE;
-        }
         if (r != 0)
                 return r;
         snprintf(path, sizeof(path), "/proc/%d/mem", target->thread);
@@ -92,11 +87,20 @@ struct target *target_free(struct target *target)
         return NULL;
 }
 
+/* The thread through which the memory was seen may end before the process does. */
+static bool find_living_thread(struct target *target)
+{
+        target->thread = process_living_thread(target->pid);
+        return target->thread != 0;
+}
+
 int target_read_maps(struct target *target, struct error *err)
 {
         struct maps maps = { 0 };
         int r = maps_read(target->thread, &maps, err);
 
+        if (r == MAPS_GONE && find_living_thread(target))
+                r = maps_read(target->thread, &maps, err);
         if (r != 0)
                 return r < 0 ? r : TARGET_GONE;
         modules_done(&target->modules); /* they point into the maps */
@@ -450,6 +454,9 @@ int target_read_many(struct target *target, const struct iovec *local, const str
                 for (size_t j = i; j < i + count; j++)
                         bytes += local[j].iov_len;
                 got = process_vm_readv(target->thread, local + i, count, remote + i, count, 0);
+                if (got < 0 && errno == ESRCH && find_living_thread(target))
+                        got = process_vm_readv(target->thread, local + i, count, remote + i,
+                                               count, 0);
                 if (got < 0 || (size_t)got != bytes)
                         return memory_fault(target, "read", (uint64_t)remote[i].iov_base, bytes,
                                             got < 0 ? errno : EFAULT, err);
