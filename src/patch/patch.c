@@ -63,7 +63,7 @@ static bool is_symbol_table(const struct elf_section *section)
 
 static int parse(struct patch *patch, const char *name, struct error *err)
 {
-        struct elf_section manifest;
+        struct elf_section manifest = { 0 };
         int r;
 
         r = elf_view_open(patch->bytes.data, patch->bytes.size, name, &patch->view, err);
