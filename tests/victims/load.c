@@ -51,6 +51,14 @@ static bool read_answer(int fd, char *ret, size_t size)
         return true;
 }
 
+static void note_longest(_Atomic uint64_t *longest, uint64_t took)
+{
+        uint64_t known = atomic_load(longest);
+
+        while (took > known && !atomic_compare_exchange_weak(longest, &known, took))
+                ;
+}
+
 /* Sends a request and compares the answer; false if the answer was lost. */
 static bool ask(struct victim *victim, struct state_slot *slot, int fd, const char *request,
                 const char *right)
@@ -68,8 +76,7 @@ static bool ask(struct victim *victim, struct state_slot *slot, int fd, const ch
         else
                 atomic_fetch_add(&slot->rounds, 1);
         took = state_now_ns() - began;
-        if (took > atomic_load(&victim->file->state.figure[0]))
-                atomic_store(&victim->file->state.figure[0], took);
+        note_longest(&victim->file->state.figure[0], took);
         return true;
 }
 
