@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syscall.h>
 
 #include "base/array.h"
@@ -97,6 +98,17 @@ static int count_instances(const struct wish *wish, pid_t pid, struct error *err
         return r < 0 ? r : count;
 }
 
+/* Another run of this program: it is soon through, and target_open() waits for it. */
+static bool is_suture(pid_t pid)
+{
+        struct stat own, other;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+        return stat("/proc/self/exe", &own) == 0 && stat(path, &other) == 0 &&
+               own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
 /* What makes a process of a kind that can't be worked on, as a sentence; 0 if nothing does. */
 static int refuse_kind(const struct process *process, struct error *err)
 {
@@ -112,7 +124,7 @@ static int refuse_kind(const struct process *process, struct error *err)
                                  "nothing is to be done: it has ended, and its parent has not "
                                  "looked yet",
                                  "pid %d is a zombie", process->pid);
-        if (process->tracer != 0)
+        if (process->tracer != 0 && !is_suture(process->tracer))
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
                                  "end the debugger's session first, then try again",
                                  "pid %d is being traced by pid %d", process->pid,
@@ -133,7 +145,8 @@ static int add_process(const struct wish *wish, struct live_plan *plan,
         item->process = *process;
         item->n_instances = (size_t)n_instances;
         item->selected = is_selected(wish->selection, process);
-        if (refuse_kind(process, &item->error) < 0)
+        /* a zombie had its memory a moment ago: it will be found to be gone */
+        if (process->state != 'Z' && refuse_kind(process, &item->error) < 0)
                 item->result = LIVE_REFUSED;
         return 0;
 }

@@ -13,6 +13,7 @@
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <syscall.h>
 
 #include "base/array.h"
@@ -22,26 +23,61 @@
 #include "live/unwind.h"
 #include "proc/process.h"
 
+#define LOCK_WAIT_NS 2000000000u
 #define STOP_WAIT_NS 500000000u   /* for all threads together */
 #define STOP_LOOK_NS 20000000u    /* after this long a thread in state D is not waited for */
 
-static int open_memory(struct target *target, struct error *err)
+/*
+ * One suture at a time works on a target. The lock is on /proc/PID/mem itself: it needs no file
+ * anywhere, ends with whoever holds it, and nobody can take it who could not trace the process.
+ */
+static int lock_target(const struct target *target, int fd, struct error *err)
+{
+        uint64_t deadline_ns = clock_now_ns() + LOCK_WAIT_NS;
+
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return error_set(err, EXIT_CODE_ERROR, errno, NULL,
+                                         "the memory of pid %d can't be locked", target->pid);
+                if (clock_now_ns() > deadline_ns)
+                        return error_set(err, EXIT_CODE_ERROR, 0, "wait for it, then try again",
+                                         "another suture is at work on pid %d", target->pid);
+                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+        }
+        return 0;
+}
+
+static int open_mem(const struct target *target, pid_t thread, int *ret_fd, struct error *err)
 {
         char path[64];
-        int r;
 
-        target->thread = target->pid;
-        r = target_read_maps(target, err);
-        if (r != 0)
-                return r;
-        snprintf(path, sizeof(path), "/proc/%d/mem", target->thread);
-        target->memory_fd = open(path, O_RDWR | O_CLOEXEC);
-        if (target->memory_fd >= 0)
+        snprintf(path, sizeof(path), "/proc/%d/mem", thread);
+        *ret_fd = open(path, O_RDWR | O_CLOEXEC);
+        if (*ret_fd >= 0)
                 return 0;
         if (errno == ENOENT || errno == ESRCH)
                 return TARGET_GONE;
         return error_set(err, EXIT_CODE_PERMISSION, errno, "run suture as root",
                          "the memory of pid %d can't be opened", target->pid);
+}
+
+/* Locked first: what another suture is about to map must be in the maps that are read. */
+static int open_memory(struct target *target, struct error *err)
+{
+        int r;
+
+        target->thread = target->pid;
+        r = open_mem(target, target->pid, &target->memory_fd, err);
+        if (r == 0)
+                r = lock_target(target, target->memory_fd, err);
+        if (r == 0)
+                r = target_read_maps(target, err);
+        if (r != 0 || target->thread == target->pid)
+                return r;
+        /* the main thread has ended; the lock stays where everybody looks for it */
+        target->lock_fd = target->memory_fd;
+        target->memory_fd = -1;
+        return open_mem(target, target->thread, &target->memory_fd, err);
 }
 
 int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n_siblings,
@@ -52,7 +88,7 @@ int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n
 
         if (!target)
                 return error_no_memory(err);
-        target->memory_fd = -1;
+        target->memory_fd = target->lock_fd = -1;
         target->pid = pid;
         target->start_ticks = start_ticks;
         target->cache = cache;
@@ -79,6 +115,8 @@ struct target *target_free(struct target *target)
         unwinder_free(target->unwinder);
         if (target->memory_fd >= 0)
                 close(target->memory_fd);
+        if (target->lock_fd >= 0)
+                close(target->lock_fd);
         modules_done(&target->modules);
         maps_done(&target->maps);
         free(target->processes);

@@ -28,6 +28,7 @@ struct target {
         struct tracee *tracees;   /* while stopped: every thread of all of them */
         size_t n_tracees;
         int memory_fd;
+        int lock_fd;              /* -1 where memory_fd holds the lock of the target */
         uint64_t stopped_at_ns;
         uint64_t pause_ns;        /* the longest stop of all threads so far */
         uint64_t held_ns;         /* the longest time one thread was held for a call */
