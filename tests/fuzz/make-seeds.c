@@ -146,7 +146,7 @@ static int put_build_text(const char *folder, struct error *err)
         static const char lines[] = "\003" "3a4,6\n10,11c13\n20d21\n\001int a;\n/* x\n*/ f(a,\nb);\n"
                                     "\"x\\\ny\";\nint z;\n";
         static const char sources[] = "\4deb [signed-by=/debian-archive-keyring.gpg] "
-                                      "http://deb.debian.org/debian bookworm main\n"
+                                      "http://mirror.example.org/debian bookworm main\n"
                                       "Types: deb\nURIs: http://a/debian\nSuites: bookworm\n"
                                       "Components: main\n x\n\n";
         const struct {

@@ -29,21 +29,21 @@ static void test_lines(void **state)
         (void)state;
         assert_sources(apt_sources_from_lines,
                        "# a comment\n"
-                       "deb http://deb.debian.org/debian bookworm main contrib\n"
-                       "deb-src http://deb.debian.org/debian bookworm main contrib # the same\n"
+                       "deb http://mirror.example.org/debian bookworm main contrib\n"
+                       "deb-src http://mirror.example.org/debian bookworm main contrib # the same\n"
                        "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
                        "https://mirror.example/deb/ bookworm-updates main\n"
-                       "deb http://security.debian.org/debian-security bookworm-security main\n"
-                       "deb http://deb.debian.org/debian bookworm-backports main\n"
-                       "deb http://deb.debian.org/debian sid main\n"
-                       "#deb http://deb.debian.org/debian bookworm non-free\n"
+                       "deb http://security.example.org/debian-security bookworm-security main\n"
+                       "deb http://mirror.example.org/debian bookworm-backports main\n"
+                       "deb http://mirror.example.org/debian sid main\n"
+                       "#deb http://mirror.example.org/debian bookworm non-free\n"
                        "deb https://packages.example/stuff bookworm main\n"
                        "deb [signed-by=/etc/apt/keyrings/x.gpg] http://x.example/debian bookworm main\n"
-                       "rpm http://deb.debian.org/debian bookworm main\n"
-                       "deb http://deb.debian.org/debian\n",
-                       "http://deb.debian.org/debian bookworm main contrib|"
+                       "rpm http://mirror.example.org/debian bookworm main\n"
+                       "deb http://mirror.example.org/debian\n",
+                       "http://mirror.example.org/debian bookworm main contrib|"
                        "https://mirror.example/deb/ bookworm-updates main|"
-                       "http://security.debian.org/debian-security bookworm-security main|");
+                       "http://security.example.org/debian-security bookworm-security main|");
         assert_sources(apt_sources_from_lines, "", "");
         assert_sources(apt_sources_from_lines, "deb [signed-by=x", "");
 }
@@ -54,25 +54,25 @@ static void test_deb822(void **state)
         assert_sources(apt_sources_from_deb822,
                        "Types: deb\n"
                        "# a comment\n"
-                       "URIs: http://deb.debian.org/debian\n"
+                       "URIs: http://mirror.example.org/debian\n"
                        "Suites: bookworm bookworm-updates\n"
                        "Components: main\n"
                        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
                        "\n"
                        "types: deb deb-src\n"
-                       "uris: http://deb.debian.org/debian-security\n"
+                       "uris: http://mirror.example.org/debian-security\n"
                        "suites: bookworm-security\n"
                        "components: main\n"
                        " contrib\n"
                        "\n\n"
-                       "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\n"
+                       "Types: deb\nURIs: http://mirror.example.org/debian\nSuites: bookworm\n"
                        "Components: non-free\nEnabled: no\n"
                        "\n"
                        "Types: deb\nURIs: https://deb.nodesource.com/node_20.x\nSuites: bookworm\n"
                        "Components: main\nSigned-By: /usr/share/keyrings/nodesource.gpg\n",
-                       "http://deb.debian.org/debian bookworm main|"
-                       "http://deb.debian.org/debian bookworm-updates main|"
-                       "http://deb.debian.org/debian-security bookworm-security main contrib|");
+                       "http://mirror.example.org/debian bookworm main|"
+                       "http://mirror.example.org/debian bookworm-updates main|"
+                       "http://mirror.example.org/debian-security bookworm-security main contrib|");
         assert_sources(apt_sources_from_deb822, "", "");
         assert_sources(apt_sources_from_deb822, "Types deb\nURIs:\n", "");
 }
