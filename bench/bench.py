@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'capability'))
 
-from harness import (LEVEL_1, Victim, apply, build_victims, check, must,  # noqa: E402
+from harness import (LEVEL_1, Failed, Victim, apply, build_victims, check, must,  # noqa: E402
                      patch_path, records, rollback, wait_for)
 
 ROUNDS = int(os.environ.get('SUTURE_BENCH_ROUNDS', 20))
@@ -33,20 +33,31 @@ def row(what, values, unit, target=''):
 PAUSE_TARGETS = {1: '<= 100 us', 64: '<= 2 ms', 1000: '<= 25 ms'}
 
 
-def pauses():
+def pauses_of(mode, count):
+    """Microseconds: pauses of apply, of rollback, and one thread held to prepare."""
     patch = patch_path('subject')
+    done, undone, held = [], [], []
+    with Victim('victim-lib', mode, count) as victim:
+        for _ in range(ROUNDS):
+            result = must(apply(patch, victim, wait=60), 0, ['done'])
+            done.append(result.json['longest_pause_ns'] / 1000)
+            held.append(max(item['held_ns'] for item in result.items) / 1000)
+            result = must(rollback(victim, wait=60), 0, ['done'])
+            undone.append(result.json['longest_pause_ns'] / 1000)
+        victim.sound()
+    return done, undone, held
+
+
+def pauses():
     for count in (1, 16, 64, 256, 1000):
         for name, mode in (('idle', 'idle'), ('busy', 'threads')):
-            done, undone, held = [], [], []
-            with Victim('victim-lib', mode, count) as victim:
-                for _ in range(ROUNDS):
-                    result = must(apply(patch, victim, wait=60), 0, ['done'])
-                    done.append(result.json['longest_pause_ns'] / 1000)
-                    held.append(max(item['held_ns'] for item in result.items) / 1000)
-                    result = must(rollback(victim, wait=60), 0, ['done'])
-                    undone.append(result.json['longest_pause_ns'] / 1000)
-                victim.sound()
             threads = f'{count} thread{"s" if count > 1 else ""}, {name}'
+            try:
+                done, undone, held = pauses_of(mode, count)
+            except Failed as error:
+                ROWS.append((f'pause, {threads}', 'none', f'failed: {error}', '0',
+                             PAUSE_TARGETS.get(count, '')))
+                continue
             row(f'pause, apply, {threads}', done, 'us', PAUSE_TARGETS.get(count, ''))
             row(f'pause, rollback, {threads}', undone, 'us', PAUSE_TARGETS.get(count, ''))
             if count == 1:
@@ -56,7 +67,7 @@ def pauses():
 def many_processes():
     patch = patch_path('subject')
     with contextlib.ExitStack() as stack:
-        victims = [stack.enter_context(Victim('victim-lib', 'idle', 1))
+        victims = [stack.enter_context(Victim('victim-lib', 'quiet'))
                    for _ in range(N_PROCESSES)]
         there, back = [], []
         for _ in range(max(3, ROUNDS // 4)):

@@ -97,6 +97,18 @@ static void run_idle(struct victim *victim)
         }
 }
 
+/* Works once a second: a thousand of these leave the machine to others. */
+static void run_quiet(struct victim *victim)
+{
+        struct state_slot *slot = state_take_slot(victim->file);
+
+        victim_ready(victim);
+        for (;;) {
+                victim_round(victim, slot);
+                sleep(1);
+        }
+}
+
 /* Threads come and go all the time, so that there is always one that was not there before. */
 static void *short_lived(void *argument)
 {
@@ -160,6 +172,7 @@ const struct mode modes_compute[] = {
         { "threads", 64, run_threads },
         { "workers", 64, run_workers },
         { "idle", 64, run_idle },
+        { "quiet", 1, run_quiet },
         { "thread-storm", 2, run_thread_storm },
         { "cost", 1, run_cost },
         { 0 },
