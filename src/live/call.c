@@ -28,6 +28,7 @@
 #define CALL_WAIT_NS 1000000000u      /* for a system call; mmap waits for others' page faults */
 #define FUNCTION_WAIT_NS 5000000000u  /* for a hook */
 #define STOP_WAIT_NS 20000000u
+#define TURN_WAIT_NS UINT64_C(5000000000)
 #define ROUNDS 50                     /* over all threads, before giving up */
 #define OWN_STACK_ROUNDS 20           /* of them, in which a thread must be on its own stack */
 
@@ -308,6 +309,14 @@ static int call_on_stopped(struct target *target, struct tracee *tracee, struct 
         return r;
 }
 
+/* Of many busy threads, this one will have its turn; the others run meanwhile. */
+static bool waits_for_processor(pid_t tid)
+{
+        struct thread_status status;
+
+        return thread_status_read(tid, tid, &status, NULL) == 0 && status.state == 'R';
+}
+
 static int call_on_thread(struct target *target, pid_t tid, struct call_list *list,
                           struct error *err)
 {
@@ -321,6 +330,8 @@ static int call_on_thread(struct target *target, pid_t tid, struct call_list *li
         start_ns = clock_now_ns();
         tracee_interrupt(&tracee);
         r = tracee_wait(&tracee, start_ns + STOP_WAIT_NS, err);
+        if (r == TRACEE_SLOW && waits_for_processor(tid))
+                r = tracee_wait(&tracee, start_ns + TURN_WAIT_NS, err);
         if (r == TRACEE_FOREIGN)
                 r = error_set(err, EXIT_CODE_UNSUPPORTED, 0,
                               "upgrade and restart this program instead",

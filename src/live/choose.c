@@ -98,15 +98,20 @@ static int count_instances(const struct wish *wish, pid_t pid, struct error *err
         return r < 0 ? r : count;
 }
 
-/* Another run of this program: it is soon through, and target_open() waits for it. */
+/*
+ * Another run of this program is soon through, and target_open() waits for it; one that has ended
+ * by now traces nobody any more.
+ */
 static bool is_suture(pid_t pid)
 {
         struct stat own, other;
         char path[64];
 
         snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-        return stat("/proc/self/exe", &own) == 0 && stat(path, &other) == 0 &&
-               own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+        if (stat(path, &other) < 0)
+                return errno == ENOENT;
+        return stat("/proc/self/exe", &own) == 0 && own.st_dev == other.st_dev &&
+               own.st_ino == other.st_ino;
 }
 
 /* What makes a process of a kind that can't be worked on, as a sentence; 0 if nothing does. */

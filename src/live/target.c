@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "live/arch/arch.h"
+#include "live/priority.h"
 #include "live/unwind.h"
 #include "proc/process.h"
 
@@ -31,11 +32,11 @@
  * One suture at a time works on a target. The lock is on /proc/PID/mem itself: it needs no file
  * anywhere, ends with whoever holds it, and nobody can take it who could not trace the process.
  */
-static int lock_target(const struct target *target, int fd, struct error *err)
+static int lock_target(const struct target *target, struct error *err)
 {
         uint64_t deadline_ns = clock_now_ns() + LOCK_WAIT_NS;
 
-        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        while (flock(target->memory_fd, LOCK_EX | LOCK_NB) < 0) {
                 if (errno != EWOULDBLOCK && errno != EINTR)
                         return error_set(err, EXIT_CODE_ERROR, errno, NULL,
                                          "the memory of pid %d can't be locked", target->pid);
@@ -47,13 +48,14 @@ static int lock_target(const struct target *target, int fd, struct error *err)
         return 0;
 }
 
-static int open_mem(const struct target *target, pid_t thread, int *ret_fd, struct error *err)
+static int open_through(struct target *target, pid_t thread, struct error *err)
 {
         char path[64];
 
+        target->thread = thread;
         snprintf(path, sizeof(path), "/proc/%d/mem", thread);
-        *ret_fd = open(path, O_RDWR | O_CLOEXEC);
-        if (*ret_fd >= 0)
+        target->memory_fd = open(path, O_RDWR | O_CLOEXEC);
+        if (target->memory_fd >= 0)
                 return 0;
         if (errno == ENOENT || errno == ESRCH)
                 return TARGET_GONE;
@@ -64,20 +66,16 @@ static int open_mem(const struct target *target, pid_t thread, int *ret_fd, stru
 /* Locked first: what another suture is about to map must be in the maps that are read. */
 static int open_memory(struct target *target, struct error *err)
 {
-        int r;
+        int r = open_through(target, target->pid, err);
+        pid_t living;
 
-        target->thread = target->pid;
-        r = open_mem(target, target->pid, &target->memory_fd, err);
+        if (r == TARGET_GONE) { /* the main thread may have ended before the process */
+                living = process_living_thread(target->pid);
+                r = living ? open_through(target, living, err) : TARGET_GONE;
+        }
         if (r == 0)
-                r = lock_target(target, target->memory_fd, err);
-        if (r == 0)
-                r = target_read_maps(target, err);
-        if (r != 0 || target->thread == target->pid)
-                return r;
-        /* the main thread has ended; the lock stays where everybody looks for it */
-        target->lock_fd = target->memory_fd;
-        target->memory_fd = -1;
-        return open_mem(target, target->thread, &target->memory_fd, err);
+                r = lock_target(target, err);
+        return r ? r : target_read_maps(target, err);
 }
 
 int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n_siblings,
@@ -88,7 +86,7 @@ int target_open(pid_t pid, uint64_t start_ticks, const pid_t *siblings, size_t n
 
         if (!target)
                 return error_no_memory(err);
-        target->memory_fd = target->lock_fd = -1;
+        target->memory_fd = -1;
         target->pid = pid;
         target->start_ticks = start_ticks;
         target->cache = cache;
@@ -115,8 +113,6 @@ struct target *target_free(struct target *target)
         unwinder_free(target->unwinder);
         if (target->memory_fd >= 0)
                 close(target->memory_fd);
-        if (target->lock_fd >= 0)
-                close(target->lock_fd);
         modules_done(&target->modules);
         maps_done(&target->maps);
         free(target->processes);
@@ -395,6 +391,7 @@ static int stop_all(struct target *target, struct error *err)
         r = seize_new_threads(target, err);
         if (r < 0)
                 return r;
+        priority_raise(&target->priority);
         target->stopped_at_ns = clock_now_ns();
         deadline_ns = target->stopped_at_ns + STOP_WAIT_NS;
         do {
@@ -438,6 +435,7 @@ void target_resume(struct target *target)
                 return;
         for (size_t i = 0; i < target->n_tracees; i++)
                 target_let_go(target, &target->tracees[i]);
+        priority_restore(&target->priority);
         if (target->stopped_at_ns)
                 target->pause_ns =
                         MAX(target->pause_ns, clock_now_ns() - target->stopped_at_ns);

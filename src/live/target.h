@@ -15,6 +15,7 @@
 #include "elf/image.h"
 #include "live/tracee.h"
 #include "live/cache.h"
+#include "live/priority.h"
 #include "proc/maps.h"
 #include "proc/module.h"
 
@@ -28,7 +29,7 @@ struct target {
         struct tracee *tracees;   /* while stopped: every thread of all of them */
         size_t n_tracees;
         int memory_fd;
-        int lock_fd;              /* -1 where memory_fd holds the lock of the target */
+        struct priority priority; /* raised while it is stopped */
         uint64_t stopped_at_ns;
         uint64_t pause_ns;        /* the longest stop of all threads so far */
         uint64_t held_ns;         /* the longest time one thread was held for a call */

@@ -24,6 +24,7 @@
 #include "proc/process.h"
 
 #define OPTIONS_SIBLINGS (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
+#define QUICK_LOOKS 64 /* some ten microseconds */
 #define RELEASE_WAIT_NS 2000000u
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
 
@@ -91,10 +92,10 @@ static int wait_for_change(struct tracee *tracee, uint64_t deadline_ns)
                         return -errno;
                 if (looks % 16 == 15 && clock_now_ns() > deadline_ns)
                         return 0;
-                if (looks < 400)
+                if (looks < QUICK_LOOKS)
                         sched_yield();
                 else
-                        nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+                        nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
         }
 }
 
