@@ -391,7 +391,7 @@ static int stop_all(struct target *target, struct error *err)
         r = seize_new_threads(target, err);
         if (r < 0)
                 return r;
-        priority_raise(&target->priority);
+        priority_raise();
         target->stopped_at_ns = clock_now_ns();
         deadline_ns = target->stopped_at_ns + STOP_WAIT_NS;
         do {
@@ -431,11 +431,11 @@ int target_stop(struct target *target, struct error *err)
 
 void target_resume(struct target *target)
 {
-        if (target->n_tracees == 0)
-                return;
         for (size_t i = 0; i < target->n_tracees; i++)
                 target_let_go(target, &target->tracees[i]);
-        priority_restore(&target->priority);
+        priority_restore();
+        if (target->n_tracees == 0)
+                return;
         if (target->stopped_at_ns)
                 target->pause_ns =
                         MAX(target->pause_ns, clock_now_ns() - target->stopped_at_ns);

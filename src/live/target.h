@@ -15,7 +15,6 @@
 #include "elf/image.h"
 #include "live/tracee.h"
 #include "live/cache.h"
-#include "live/priority.h"
 #include "proc/maps.h"
 #include "proc/module.h"
 
@@ -29,7 +28,6 @@ struct target {
         struct tracee *tracees;   /* while stopped: every thread of all of them */
         size_t n_tracees;
         int memory_fd;
-        struct priority priority; /* raised while it is stopped */
         uint64_t stopped_at_ns;
         uint64_t pause_ns;        /* the longest stop of all threads so far */
         uint64_t held_ns;         /* the longest time one thread was held for a call */

@@ -21,10 +21,12 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "live/arch/arch.h"
+#include "live/priority.h"
 #include "proc/process.h"
 
 #define OPTIONS_SIBLINGS (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
-#define QUICK_LOOKS 64 /* some ten microseconds */
+#define MANY_LOOKS 400 /* yielding to the thread that is to stop */
+#define FEW_LOOKS 64   /* where yielding does not help it (live/priority.h) */
 #define RELEASE_WAIT_NS 2000000u
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
 
@@ -92,7 +94,7 @@ static int wait_for_change(struct tracee *tracee, uint64_t deadline_ns)
                         return -errno;
                 if (looks % 16 == 15 && clock_now_ns() > deadline_ns)
                         return 0;
-                if (looks < QUICK_LOOKS)
+                if (looks < (priority_is_raised() ? FEW_LOOKS : MANY_LOOKS))
                         sched_yield();
                 else
                         nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
