@@ -16,6 +16,7 @@
 #include "live/call.h"
 
 #define CALLS_PER_MAPPING 2
+_Static_assert(2 * CALLS_PER_MAPPING <= ARCH_CALL_MAX, "a list of calls must fit its frame");
 
 static void mapping_calls(const struct target *target, const struct mapping *mapping,
                           struct arch_call calls[static CALLS_PER_MAPPING])

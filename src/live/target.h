@@ -75,12 +75,6 @@ int target_read_modules(struct target *target, struct error *err);
 int target_stop(struct target *target, struct error *err);
 /* Lets all go on, with system calls restarted as if nothing had been; measures the pause. */
 void target_resume(struct target *target);
-/* For cleanup attributes: resumes if stopped. */
-static inline void target_resumep(struct target **target)
-{
-        if (*target)
-                target_resume(*target);
-}
 /*
  * Lets one thread go, and what it has just cloned. One that is still on its way to its stop is a
  * straggler: it is let go later, while this or another target rests.

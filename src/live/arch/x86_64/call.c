@@ -108,6 +108,10 @@ __asm__(".pushsection .rodata\n"
         "arch_function_stub_return: .quad arch_function_stub_after - arch_function_stub\n"
         ".popsection\n");
 
+/* A list, its end, and twelve registers, eight bytes each. */
+_Static_assert(ARCH_CALL_MAX * sizeof(struct arch_call) + 13 * 8 <= ARCH_FRAME_MAX,
+               "a list of calls must fit its frame");
+
 /* What arch_do_signal_or_restart would do when no handler runs. */
 static void settle_system_call(struct user_regs_struct *regs)
 {
