@@ -749,8 +749,9 @@ static int check_request(const struct build_request *request, struct error *err)
                 return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
                                  "a build makes a root of its own and mounts in it, which only root "
                                  "may");
-        if (request->n_fixes == 0)
-                return error_set(err, EXIT_CODE_USAGE, 0, "name it with --fix", "there is no fix");
+        if (request->origin != BUILD_FROM_PACKAGE || request->n_fixes == 0 || request->built_modules)
+                return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
+                                 "this form of suture build is not made yet");
         for (size_t i = 0; i < request->n_fixes; i++)
                 if (access(request->fixes[i], R_OK) < 0)
                         return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the fix %s",

@@ -14,11 +14,34 @@
 #include "elf/build-id.h"
 #include "patch/patch.h"
 
+/* What a patch is made from; each needs the members of struct build_request that it names. */
+enum build_origin {
+        BUILD_FROM_PACKAGE = 1,   /* source_package, source_version; fixes or fixed_version */
+        BUILD_FROM_TREE,          /* tree, an unpacked Debian source; fixes or fixed_tree */
+        BUILD_FROM_PROJECT,       /* tree and command; fixes or fixed_tree */
+        BUILD_FROM_OBJECTS,       /* original_objects, fixed_objects, one of binaries */
+        BUILD_FROM_REPLACEMENT,   /* replacements, one of binaries */
+};
+
 struct build_request {
-        const char *source_package;    /* "libevent" */
-        const char *source_version;    /* "2.1.12-stable-8", exactly */
+        enum build_origin origin;
+        const char *source_package;    /* "libevent"; others than PACKAGE: NULL, read or made up */
+        const char *source_version;    /* "2.1.12-stable-8", exactly; likewise */
+        const char *tree;              /* a folder */
+        const char *command;           /* for sh -ec, in the tree */
+        const char *const *depends;    /* PROJECT: Debian packages that the command needs */
+        size_t n_depends;
+        bool in_place;                 /* TREE, PROJECT: built here, in `tree` itself, as this user */
+        const char *original_objects, *fixed_objects; /* folders, same names below both */
+        const char *const *replacements;              /* C files */
+        size_t n_replacements;
+        const char *compiler_flags;    /* REPLACEMENT: as a shell would split them; NULL: default */
+        const char *symbols;           /* OBJECTS, REPLACEMENT: unstripped form; NULL: the binary */
+
         const char *const *fixes;      /* .patch files, applied in this order with -p1 */
-        size_t n_fixes;                /* at least 1 */
+        size_t n_fixes;
+        const char *fixed_version;     /* the fix is the difference to this version, NULL: fixes */
+        const char *fixed_tree;        /* the fix is the difference to this tree, NULL: fixes */
         const struct patch_cve *cves;
         size_t n_cves;
         /*
@@ -27,6 +50,11 @@ struct build_request {
          */
         const char *const *binaries;
         size_t n_binaries;
+        /*
+         * A folder to be made: nothing was shipped yet, so what this build makes is patched, and
+         * is put there, each binary package unpacked over it and stripped as dh_strip would. NULL: no.
+         */
+        const char *built_modules;
         const char *id;                /* NULL: made from the first CVE, else from the fix's name */
         uint32_t level;                /* 0: 1 */
         const char *title;             /* NULL: "PKG: fix for CVE-..." */
@@ -71,6 +99,8 @@ struct build_result {
         size_t n_targets;
         char **units;                  /* translation units compiled, as named in the source */
         size_t n_units;
+        char **set_aside;              /* changed files that no C or C++ object is made from */
+        size_t n_set_aside;
         struct build_finding *findings;
         size_t n_findings;
         char *log_path;                /* the log of this run; set on failure as well */
@@ -104,13 +134,17 @@ enum build_outcome {
 };
 
 /*
- * Makes the patch. 0: written to request->output. BUILD_REFUSED: the fix was understood but can't
+ * Makes the patch from a package, a tree or a project. 0: written to request->output. BUILD_REFUSED: the fix was understood but can't
  * be applied live; `err` names the first reason. Negative: a fault; `err` names the step, the cause and
  * the log file. `ret` must be zeroed before and given to build_result_done() after, in every case.
  * Root is needed (mounts and a root of its own); without it the fault is EXIT_CODE_PERMISSION.
  */
 int build_from_source(const struct build_request *request, struct build_result *ret,
                       const struct build_observer *observer, struct error *err);
+
+/* The same from objects, or from C written by hand; needs no root and no cache but for the log. */
+int build_without_source(const struct build_request *request, struct build_result *ret,
+                         const struct build_observer *observer, struct error *err);
 
 /*
  * /var/cache/suture for root, else $XDG_CACHE_HOME/suture or ~/.cache/suture. Allocated; NULL

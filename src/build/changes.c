@@ -290,7 +290,8 @@ static int judge_code(struct extraction *extraction, struct atom *original, stru
         if (!replaced)
                 return error_no_memory(err);
         *replaced = (struct replaced){ original, fixed, consistency };
-        fixed->why = compare_reason(original, fixed);
+        if (!fixed->why)
+                fixed->why = compare_reason(original, fixed);
         return 0;
 }
 
@@ -330,6 +331,7 @@ static int judge_unnamed_code(struct extraction *extraction, const struct object
                 const struct atom *atom = &fixed->atoms[i];
 
                 if (atom->kind == ATOM_CODE && !atom->name && atom->size > 0 &&
+                    !original->handmade &&
                     !has_equal_section(original, atom->section) &&
                     !code_is_padding(atom_data(atom), atom->size, atom->size))
                         return FINDING(extraction, "SB109", true, atom, err,
@@ -415,10 +417,10 @@ static int judge_unit(struct extraction *extraction, size_t unit, struct error *
                                       "the object was compiled for link-time optimisation")
                                ? 0
                                : error_no_memory(err);
-        r = match_objects(original, fixed, err);
-        if (r == 0)
+        r = original->handmade ? 0 : match_objects(original, fixed, err);
+        if (r == 0 && !original->handmade)
                 r = compare_objects(original, fixed, err);
-        if (r == 0)
+        if (r == 0 && !original->handmade)
                 r = locate_object(original, extraction->shipped, err);
         if (r == 0)
                 r = judge_all_data(extraction, original, fixed, err);

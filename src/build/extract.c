@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/array.h"
 #include "build/changes.h"
+#include "build/handmade.h"
 #include "build/layout.h"
 #include "build/links.h"
 
@@ -22,11 +23,15 @@ static int open_objects(struct extraction *extraction, struct error *err)
                 return error_no_memory(err);
         for (size_t i = 0; i < target->n_pairs; i++) {
                 const struct object_pair *pair = &target->pairs[i];
-                int r = object_open(pair->original, pair->unit, &extraction->originals[i], err);
+                int r = object_open(pair->fixed, pair->unit, &extraction->fixed[i], err);
 
                 extraction->n_units = i + 1;
-                if (r == 0)
-                        r = object_open(pair->fixed, pair->unit, &extraction->fixed[i], err);
+                if (r == 0 && pair->original)
+                        r = object_open(pair->original, pair->unit, &extraction->originals[i],
+                                        err);
+                else if (r == 0)
+                        r = handmade_original(extraction, extraction->fixed[i],
+                                              &extraction->originals[i], err);
                 if (r < 0)
                         return r;
         }

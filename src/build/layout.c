@@ -88,12 +88,21 @@ static int compare_signatures(struct extraction *extraction, const struct object
         return 0;
 }
 
+/* With names of its own, if it has any. */
+static const char *module_path(const struct extraction *extraction)
+{
+        const struct objects_target *target = extraction->target;
+
+        return target->symbols ? target->symbols : target->shipped;
+}
+
 static int check_unit(struct extraction *extraction, size_t unit, struct error *err)
 {
         _cleanup_(debug_info_done) struct debug_info a = { 0 }, b = { 0 };
         const struct object *original = extraction->originals[unit];
         const struct object *fixed = extraction->fixed[unit];
-        int r = debug_info_open(original->path, &a, err);
+        int r = debug_info_open(original->handmade ? module_path(extraction) : original->path, &a,
+                                err);
 
         if (r == 0)
                 r = debug_info_open(fixed->path, &b, err);

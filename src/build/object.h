@@ -81,6 +81,7 @@ struct object {
         size_t n_references;
         bool has_code;                   /* any executable section that isn't empty */
         bool link_time;                  /* holds the compiler's intermediate code */
+        bool handmade;                   /* no file: stands in for an original (handmade.h) */
 };
 
 int object_open(const char *path, const char *unit, struct object **ret, struct error *err);

@@ -15,7 +15,14 @@
 #include "patch/patch.h"
 
 struct object_pair {
-        const char *original, *fixed;   /* paths of the .o files */
+        /*
+         * Paths of the .o files. `original` is NULL for replacement code that was written by hand:
+         * each of its functions that has the name of a function of the module replaces it (a
+         * static one of which there are several is chosen with SUTURE_REPLACES,
+         * suture/patch.h), all others are new. Data that it defines are new; those
+         * it declares extern are the module's.
+         */
+        const char *original, *fixed;
         const char *unit;               /* source file, for messages and to tell statics apart */
 };
 

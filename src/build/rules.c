@@ -301,6 +301,18 @@ const struct build_rule build_rules[] = {
                         "static const struct command stats __attribute__((section(\"commands\")));",
         },
         {
+                .code = "SB130",
+                .title = "copies of a function that would stay as they are",
+                .why = "The compiler made several copies of the function, specialised or put into "
+                       "its callers. Code written by hand replaces only those that it names; the "
+                       "others would run on with the old behaviour, and the fix would be half "
+                       "a fix.",
+                .remedy = "Build the patch from a fixed source, which finds all copies; or "
+                          "replace the functions that contain them as well; or give a function the "
+                          "name of a copy with __asm__.",
+                .example = "int parse_fixed(int mode) __asm__(\"parse.constprop.0\");",
+        },
+        {
                 .code = "SB201",
                 .title = "a part of the fix does not fit",
                 .why = "patch could not apply a part of the fix, because the text around it is "

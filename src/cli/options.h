@@ -24,9 +24,21 @@ enum option_id {
         OPTION_DRY_RUN,
         OPTION_YES,
         OPTION_SOURCE,
+        OPTION_TREE,
+        OPTION_COMMAND,
+        OPTION_DEPENDS,
+        OPTION_IN_PLACE,
+        OPTION_ORIGINAL_OBJECTS,
+        OPTION_FIXED_OBJECTS,
+        OPTION_REPLACE,
+        OPTION_CFLAGS,
         OPTION_FIX,
+        OPTION_FIXED_SOURCE,
+        OPTION_FIXED_TREE,
         OPTION_CVE,
         OPTION_BINARY,
+        OPTION_SYMBOLS,
+        OPTION_BUILT_MODULES,
         OPTION_ID,
         OPTION_LEVEL,
         OPTION_TITLE,
@@ -108,8 +120,11 @@ struct options {
         uint32_t wait_s;            /* 0 where it was not given */
         bool wait_given;
 
-        const char *source, *id, *title, *author, *output, *cache;
-        struct text_list fixes, cves, binaries, supersedes;
+        const char *source, *tree, *command, *original_objects, *fixed_objects, *cflags;
+        const char *fixed_source, *fixed_tree, *symbols, *built_modules;
+        const char *id, *title, *author, *output, *cache;
+        struct text_list depends, replacements, fixes, cves, binaries, supersedes;
+        bool in_place;
         uint32_t level;             /* 0 where it was not given */
 };
 

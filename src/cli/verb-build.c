@@ -2,132 +2,12 @@
 #include "build/build.h"
 
 #include <string.h>
-#include "base/array.h"
+#include "cli/build-request.h"
 #include "cli/confirm.h"
 #include "cli/describe.h"
 #include "cli/verbs.h"
 
 #define TITLE_COLUMN 21
-
-/* The request, and what its pointers need. */
-struct build_job {
-        struct build_request request;
-        struct patch_cve *cves;
-        size_t n_cves;
-        char *package;              /* the part of --source before the "=" */
-        char **cve_ids;             /* without their ":REACH" */
-        size_t n_cve_ids;
-        char *output;               /* the default name */
-};
-
-static void build_job_done(struct build_job *job)
-{
-        for (size_t i = 0; i < job->n_cve_ids; i++)
-                free(job->cve_ids[i]);
-        free(job->cve_ids);
-        free(job->cves);
-        free(job->package);
-        free(job->output);
-}
-
-static int usage_fault(struct error *err, const char *next, const char *cause)
-{
-        return error_set(err, EXIT_CODE_USAGE, 0, next, "%s", cause);
-}
-
-static int take_source(struct build_job *job, const char *source, struct error *err)
-{
-        const char *equals = source ? strchr(source, '=') : NULL;
-
-        if (!equals || equals == source || !equals[1])
-                return usage_fault(err, "for example: --source libevent=2.1.12-stable-8",
-                                   source ? "--source must be PACKAGE=VERSION"
-                                          : "suture build needs --source PACKAGE=VERSION");
-        job->package = strndup(source, (size_t)(equals - source));
-        if (!job->package)
-                return error_no_memory(err);
-        job->request.source_package = job->package;
-        job->request.source_version = equals + 1;
-        return 0;
-}
-
-/* "CVE-2026-1", "CVE-2026-1:remote", "CVE-2026-1:local". */
-static int take_cve(struct build_job *job, const char *text, struct error *err)
-{
-        const char *colon = strchr(text, ':');
-        enum patch_reach reach = PATCH_REACH_UNKNOWN;
-        struct patch_cve *cve;
-        char **id;
-
-        if (colon && strcmp(colon + 1, "remote") == 0)
-                reach = PATCH_REACH_REMOTE;
-        else if (colon && strcmp(colon + 1, "local") == 0)
-                reach = PATCH_REACH_LOCAL;
-        else if (colon)
-                return usage_fault(err, "for example: --cve CVE-2026-63382:remote",
-                                   "behind the colon of --cve stands remote or local");
-        id = ARRAY_PUSH(job->cve_ids, job->n_cve_ids);
-        cve = ARRAY_PUSH(job->cves, job->n_cves);
-        if (!id || !cve)
-                return error_no_memory(err);
-        *id = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
-        if (!*id)
-                return error_no_memory(err);
-        *cve = (struct patch_cve){ .id = *id, .reach = reach };
-        return 0;
-}
-
-/* Named after the id, the first CVE, or the first fix. */
-static int name_output(struct build_job *job, const struct options *options, struct error *err)
-{
-        const char *fix = options->fixes.items[0], *slash = strrchr(fix, '/');
-        const char *name = slash ? slash + 1 : fix, *dot = strrchr(name, '.');
-        int size = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-        unsigned level = options->level ? options->level : 1;
-        int r;
-
-        if (options->id)
-                r = asprintf(&job->output, "%s.%u.spatch", options->id, level);
-        else if (job->n_cve_ids > 0)
-                r = asprintf(&job->output, "%s.%u.spatch", job->cve_ids[0], level);
-        else
-                r = asprintf(&job->output, "%.*s.%u.spatch", size, name, level);
-        if (r < 0) {
-                job->output = NULL;
-                return error_no_memory(err);
-        }
-        return 0;
-}
-
-static int make_job(const struct options *options, struct build_job *job, struct error *err)
-{
-        int r = take_source(job, options->source, err);
-
-        if (r == 0 && options->fixes.n_items == 0)
-                r = usage_fault(err, "give the fix: --fix FILE.patch",
-                                "suture build needs at least one --fix");
-        for (size_t i = 0; i < options->cves.n_items && r == 0; i++)
-                r = take_cve(job, options->cves.items[i], err);
-        if (r == 0 && !options->output)
-                r = name_output(job, options, err);
-        if (r < 0)
-                return r;
-        job->request.fixes = options->fixes.items;
-        job->request.n_fixes = options->fixes.n_items;
-        job->request.cves = job->cves;
-        job->request.n_cves = job->n_cves;
-        job->request.binaries = options->binaries.items;
-        job->request.n_binaries = options->binaries.n_items;
-        job->request.id = options->id;
-        job->request.level = options->level;
-        job->request.title = options->title;
-        job->request.author = options->author;
-        job->request.supersedes = options->supersedes.items;
-        job->request.n_supersedes = options->supersedes.n_items;
-        job->request.cache = options->cache;
-        job->request.output = options->output ? options->output : job->output;
-        return 0;
-}
 
 /* A step that is done is a line of the output; what goes on meanwhile only shows on a terminal. */
 static void show_progress(void *context, const struct build_progress *progress)
@@ -288,20 +168,20 @@ static int finish(struct output *output, const struct build_request *request,
 int verb_build(const struct options *options, struct output *output, struct error *err)
 {
         _cleanup_(build_result_done) struct build_result result = { 0 };
-        _cleanup_(build_job_done) struct build_job job = { 0 };
+        _cleanup_(build_call_done) struct build_call call = { 0 };
         struct build_observer observer = {
                 .progress = show_progress,
                 .interrupted = ask_interrupted,
                 .context = output,
         };
-        int r = make_job(options, &job, err);
+        int r = build_call_make(options, &call, err);
 
         if (r < 0)
                 return r;
         interrupt_catch();
         err->exit_code = EXIT_CODE_OK;
-        r = build_from_source(&job.request, &result, &observer, err);
+        r = call.build(&call.request, &result, &observer, err);
         if (r < 0 && err->exit_code == EXIT_CODE_OK)
                 err->exit_code = EXIT_CODE_ERROR;
-        return finish(output, &job.request, &result, r, err);
+        return finish(output, &call.request, &result, r, err);
 }

@@ -63,12 +63,17 @@ const struct verb verbs[] = {
                 .arguments = "",
                 .summary = "make a patch from a source fix",
                 .description =
-                        "Rebuilds a Debian source package, proves that the rebuild is what was "
-                        "shipped, applies the fix, and writes the functions that differ as a "
-                        "patch file. The packages of this machine are not touched.",
-                .options = { OPTION_SOURCE, OPTION_FIX, OPTION_CVE, OPTION_BINARY, OPTION_ID,
-                             OPTION_LEVEL, OPTION_TITLE, OPTION_AUTHOR, OPTION_SUPERSEDES,
-                             OPTION_OUTPUT, OPTION_CACHE },
+                        "Rebuilds a Debian source package, or any project, proves that the rebuild "
+                        "is what was shipped, applies the fix, and writes the functions that differ "
+                        "as a patch file. The packages of this machine are not touched. Say what it "
+                        "is made from: --source; --tree, with or without --command; "
+                        "--original-objects and --fixed-objects; or --replace.",
+                .options = { OPTION_SOURCE, OPTION_TREE, OPTION_COMMAND, OPTION_DEPENDS,
+                             OPTION_IN_PLACE, OPTION_ORIGINAL_OBJECTS, OPTION_FIXED_OBJECTS,
+                             OPTION_REPLACE, OPTION_CFLAGS, OPTION_FIX, OPTION_FIXED_SOURCE,
+                             OPTION_FIXED_TREE, OPTION_CVE, OPTION_BINARY, OPTION_SYMBOLS,
+                             OPTION_BUILT_MODULES, OPTION_ID, OPTION_LEVEL, OPTION_TITLE,
+                             OPTION_AUTHOR, OPTION_SUPERSEDES, OPTION_OUTPUT, OPTION_CACHE },
                 .run = verb_build,
         },
         {

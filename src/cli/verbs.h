@@ -8,7 +8,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 
-#define VERB_MAX_OPTIONS 16
+#define VERB_MAX_OPTIONS 32
 
 struct verb {
         const char *name;

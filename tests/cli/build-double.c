@@ -73,3 +73,9 @@ int build_from_source(const struct build_request *request, struct build_result *
                   "SB112: a value changed in src/answer.c");
         return BUILD_REFUSED;
 }
+
+int build_without_source(const struct build_request *request, struct build_result *ret,
+                         const struct build_observer *observer, struct error *err)
+{
+        return build_from_source(request, ret, observer, err);
+}
