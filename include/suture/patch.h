@@ -38,6 +38,14 @@
  * the contract between this function and the others that change is the same in both. The name is
  * given as it is in the source; the function must exist in the original.
  *
+ * CODE WRITTEN BY HAND
+ *
+ *         SUTURE_REPLACES("util.c", trim)
+ *
+ * Replacement code that is not made from a fixed source replaces the functions of the module that
+ * have the names of its own. Where several files of the module have a static function of one
+ * name, SUTURE_REPLACES says whose is meant.
+ *
  * SHADOW VARIABLES
  *
  * A structure can't get new members, since objects of the old size exist. A shadow variable is
@@ -85,6 +93,13 @@
 #define SUTURE_ENTRY(function)                                                                \
         __asm__(".pushsection .suture.entry, \"\", @progbits\n"                               \
                 ".asciz \"" #function "\"\n"                                                  \
+                ".popsection");
+
+/* For code without an original: the function `name` that `file` of the module defines is meant. */
+#define SUTURE_REPLACES(file, name)                                                           \
+        __asm__(".pushsection .suture.replaces, \"\", @progbits\n"                            \
+                ".asciz \"" file "\"\n"                                                      \
+                ".asciz \"" #name "\"\n"                                                     \
                 ".popsection");
 
 /* --- Shadow variables -------------------------------------------------------------------- */

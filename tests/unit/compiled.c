@@ -42,6 +42,16 @@ static const char *code_flags(const struct compiled_options *options)
         return flags[options->link];
 }
 
+static const char *compiler(const struct compiled_options *options)
+{
+        return options->compiler ? options->compiler : "gcc";
+}
+
+static const char *language(const struct compiled_options *options)
+{
+        return strstr(compiler(options), "++") ? "c++" : "c";
+}
+
 static void link_module(const struct compiled *compiled, const struct compiled_options *options)
 {
         static const char *const flags[] = {
@@ -50,16 +60,17 @@ static void link_module(const struct compiled *compiled, const struct compiled_o
                 [COMPILED_STATIC_PLACE] = "-no-pie",
         };
 
-        compiled_run(compiled, "gcc %s -Wl,--build-id=sha1 %s -o symbols shipped.o %s",
-                     flags[options->link], options->link_flags ? options->link_flags : "",
+        compiled_run(compiled, "%s %s -Wl,--build-id=sha1 %s -o symbols shipped.o %s",
+                     compiler(options), flags[options->link], options->link_flags ? options->link_flags : "",
                      options->rest ? "rest.o" : "");
         compiled_run(compiled, "strip -o shipped symbols");
 }
 
-static void build_patch(struct compiled *compiled, bool no_library_paths)
+static void build_patch(struct compiled *compiled, const struct compiled_options *options)
 {
+        bool no_library_paths = options->no_library_paths;
         char original[96], fixed[96], shipped[96], symbols[96];
-        struct object_pair pair = { original, fixed, "test.c" };
+        struct object_pair pair = { options->hand ? NULL : original, fixed, "test.c" };
         struct objects_target target = {
                 .pairs = &pair, .n_pairs = 1, .shipped = shipped, .symbols = symbols,
                 .library_paths = library_paths,
@@ -85,28 +96,41 @@ static void build_patch(struct compiled *compiled, bool no_library_paths)
                 fail_msg("%s", compiled->err.cause);
 }
 
+static void compile(const struct compiled *compiled, const struct compiled_options *options,
+                    const char *more, const char *source, const char *object)
+{
+        compiled_run(compiled, "%s -O2 -g %s %s %s -x %s -c %s -o %s", compiler(options),
+                     options->flags ? options->flags : "", code_flags(options), more,
+                     language(options), source, object);
+}
+
 void compile_patch(const char *source, const struct compiled_options *options,
                    struct compiled *ret)
 {
-        const char *flags = options->flags ? options->flags : "";
-        const char *sections = options->plain_objects ? "" : "-ffunction-sections -fdata-sections";
+        static const char *const sections[] = {
+                "-DFIXED=0 -ffunction-sections -fdata-sections", "-DFIXED=0",
+        };
+        static const char *const sections_fixed[] = {
+                "-DFIXED=1 -ffunction-sections -fdata-sections", "-DFIXED=1",
+        };
 
         *ret = (struct compiled){ .directory = "/tmp/suture-test-XXXXXX" };
         assert_non_null(mkdtemp(ret->directory));
         write_source(ret, "test.c", source);
         write_source(ret, "shipped.c", options->shipped_source ? options->shipped_source : source);
-        compiled_run(ret, "gcc -O2 -g %s %s -DFIXED=0 -c shipped.c -o shipped.o", flags,
-                     code_flags(options));
-        compiled_run(ret, "gcc -O2 -g %s %s %s -DFIXED=0 -c test.c -o original.o", flags,
-                     code_flags(options), sections);
-        compiled_run(ret, "gcc -O2 -g %s %s %s -DFIXED=1 -c test.c -o fixed.o", flags,
-                     code_flags(options), sections);
+        if (options->hand)
+                write_source(ret, "hand.c", options->hand);
+        compile(ret, options, "-DFIXED=0", "shipped.c", "shipped.o");
+        compile(ret, options, sections[options->plain_objects], "test.c", "original.o");
+        compile(ret, options, sections_fixed[options->plain_objects],
+                options->hand ? "hand.c" : "test.c", "fixed.o");
         if (options->rest) {
                 write_source(ret, "rest.c", options->rest);
-                compiled_run(ret, "gcc -O2 %s -c rest.c -o rest.o", code_flags(options));
+                compiled_run(ret, "%s -O2 %s -x %s -c rest.c -o rest.o", compiler(options),
+                             code_flags(options), language(options));
         }
         link_module(ret, options);
-        build_patch(ret, options->no_library_paths);
+        build_patch(ret, options);
 }
 
 void compiled_done(struct compiled *compiled)

@@ -24,6 +24,8 @@ struct compiled_options {
         const char *link_flags;
         const char *rest;        /* source of another unit of the module, or NULL */
         const char *shipped_source; /* what the module is really made of; NULL: `source` */
+        const char *hand;        /* replacement code without an original; NULL: there is one */
+        const char *compiler;    /* NULL: gcc; the sources are C++ if it ends in "++" */
         bool plain_objects;      /* the objects have no sections of their own */
         bool no_library_paths;
 };
