@@ -87,7 +87,7 @@ class Driver:
 
     def file(self, name):
         """The path of a program or library of FOLDER."""
-        found = [path for path in self.folder.rglob(name) if path.is_file()]
+        found = [path for path in self.folder.rglob(name) if path.is_file() and is_elf(path)]
         must(found, f'{self.folder} holds no {name}')
         return found[0]
 
