@@ -446,6 +446,11 @@ def main():
         print('Bail out! VICTIMS is not set')
         return 1
     build_victims()
+    return run_tests()
+
+
+def run_tests():
+    """Runs all tests, or those that a word of the command line is part of; says it in TAP."""
     wanted = sys.argv[1:]
     chosen = [(name, function) for name, function in TESTS
               if not wanted or any(word in name for word in wanted)]
