@@ -138,17 +138,6 @@ static int judge_setup(struct extraction *extraction, const struct object *fixed
 
 /* --- Code -------------------------------------------------------------------------------- */
 
-static bool has_exception_table(const struct atom *atom)
-{
-        char name[CHANGES_WHERE_SIZE];
-        struct elf_section section;
-
-        snprintf(name, sizeof(name), ".gcc_except_table.%s", atom_label(atom));
-        return (elf_view_find_section(&atom->object->view, name, &section) ||
-                elf_view_find_section(&atom->object->view, ".gcc_except_table", &section)) &&
-               section.size > 0;
-}
-
 /* 1 if the original can't be replaced and that is told, 2 if it isn't in the module. */
 static int judge_place(struct extraction *extraction, const struct atom *original,
                        struct error *err)
@@ -230,9 +219,6 @@ static int judge_new_code(struct extraction *extraction, const struct atom *fixe
         else if (fixed->indirect)
                 r = FINDING(extraction, "SB111", true, fixed, err,
                             "the resolver of the indirect function %s changed", atom_label(fixed));
-        else if (has_exception_table(fixed))
-                r = FINDING(extraction, "SB110", true, fixed, err,
-                            "%s has an exception table", atom_label(fixed));
         else
                 return 0;
         return r < 0 ? r : 1;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/array.h"
+#include "build/unwind-info.h"
 #include "elf/writer.h"
 
 /* Where a taken atom has gone. */
@@ -104,7 +105,8 @@ static const char *give_name(struct emitter *emitter, const char *wanted)
 /* Constants that nobody can tell apart, without references. */
 static bool is_pooled(const struct atom *atom)
 {
-        return atom->kind == ATOM_CONSTANT && !atom->name && atom->n_references == 0;
+        return atom->kind == ATOM_CONSTANT && !atom->name && !atom->unwind &&
+               atom->n_references == 0;
 }
 
 static struct placed *find_placed(const struct target_emitter *target, const struct atom *atom)
@@ -196,6 +198,10 @@ static uint64_t section_flags(const struct atom *atom)
                 return SHF_ALLOC | SHF_EXECINSTR;
         case ATOM_CONSTANT:
                 return SHF_ALLOC;
+        case ATOM_DATA: /* pointers of the compiler, which nobody writes to */
+                if (strncmp(atom->name, "DW.ref.", 7) == 0)
+                        return SHF_ALLOC;
+                return SHF_ALLOC | SHF_WRITE;
         default:
                 return SHF_ALLOC | SHF_WRITE;
         }
@@ -258,6 +264,62 @@ static int place_alone(struct target_emitter *target, const struct atom *atom)
         return list_section(target, name);
 }
 
+/* --- Unwind information -------------------------------------------------------------------- */
+
+/* An entry says how far before it its common part lies. */
+static void set_common_pointer(struct buffer *bytes, uint64_t entry, uint64_t common)
+{
+        uint32_t back = (uint32_t)(entry + UNWIND_COMMON_POINTER - common);
+
+        memcpy(bytes->data + entry + UNWIND_COMMON_POINTER, &back, sizeof(back));
+}
+
+/* All entries in one section; four zero bytes end the list. */
+static int fill_unwind_section(struct target_emitter *target, struct buffer *bytes)
+{
+        const struct extraction *extraction = target->extraction;
+
+        for (size_t i = 0; i < extraction->n_unwind_parts; i++) {
+                const struct atom *part = extraction->unwind_parts[i];
+                const struct atom *common = unwind_info_common(extraction, part);
+                struct placed *placed = ARRAY_PUSH(target->placed, target->n_placed);
+
+                if (!placed || !buffer_append(bytes, atom_data(part), part->size))
+                        return error_no_memory(target->emitter->err);
+                placed->atom = part;
+                placed->offset = bytes->size - part->size;
+                if (common)
+                        set_common_pointer(bytes, placed->offset,
+                                           find_placed(target, common)->offset);
+        }
+        return buffer_append_zeros(bytes, 4) ? 0 : error_no_memory(target->emitter->err);
+}
+
+static int place_unwind_parts(struct target_emitter *target)
+{
+        struct elf_writer *writer = target->emitter->writer;
+        _cleanup_buffer_ struct buffer bytes = { 0 };
+        size_t first = target->n_placed, section;
+        const char *name;
+        int r;
+
+        if (target->extraction->n_unwind_parts == 0)
+                return 0;
+        name = give_name(target->emitter, ".eh_frame");
+        if (!name)
+                return error_no_memory(target->emitter->err);
+        r = fill_unwind_section(target, &bytes);
+        if (r < 0)
+                return r;
+        section = elf_writer_add_section(writer, name, SHT_PROGBITS, SHF_ALLOC, 8, bytes.data,
+                                         bytes.size);
+        if (!section)
+                return error_no_memory(target->emitter->err);
+        for (size_t i = first; i < target->n_placed; i++)
+                target->placed[i].section = section;
+        return list_section(target, name);
+}
+
 static int place_all(struct target_emitter *target)
 {
         const struct extraction *extraction = target->extraction;
@@ -268,6 +330,8 @@ static int place_all(struct target_emitter *target)
 
                 r = is_pooled(atom) ? place_in_pool(target, atom) : place_alone(target, atom);
         }
+        if (r == 0)
+                r = place_unwind_parts(target);
         return r < 0 ? r : finish_pool(target);
 }
 

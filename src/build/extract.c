@@ -12,6 +12,7 @@
 #include "build/handmade.h"
 #include "build/layout.h"
 #include "build/links.h"
+#include "build/unwind-info.h"
 
 static int open_objects(struct extraction *extraction, struct error *err)
 {
@@ -49,6 +50,8 @@ static int bind_all(struct extraction *extraction, struct error *err)
                         r = extraction_take(extraction, atom->cold, "part of a function", err);
                 for (size_t j = 0; r == 0 && j < atom->n_references; j++)
                         r = links_bind(extraction, atom, &atom->references[j], err);
+                if (r == 0 && atom->kind == ATOM_CODE)
+                        r = unwind_info_take(extraction, atom, err);
         }
         return r;
 }
@@ -79,7 +82,7 @@ static bool is_own_table(const struct atom *from)
 /* An address of the patch that is made may be stored somewhere. */
 static bool takes_address(const struct link *link)
 {
-        if (link->kind != LINK_ATOM || is_jump_table(link))
+        if (link->kind != LINK_ATOM || link->from->unwind || is_jump_table(link))
                 return false;
         if (link->from->kind != ATOM_CODE)
                 return !(is_own_table(link->from) && link->atom->kind == ATOM_CODE);
@@ -149,6 +152,10 @@ struct extraction *extraction_free(struct extraction *extraction)
         free(extraction->replaced);
         free(extraction->taken);
         free(extraction->links);
+        for (size_t i = 0; i < extraction->n_unwind_infos; i++)
+                unwind_info_free(extraction->unwind_infos[i]);
+        free(extraction->unwind_infos);
+        free(extraction->unwind_parts);
         free(extraction->outsides);
         shipped_free(extraction->shipped);
         free(extraction);

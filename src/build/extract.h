@@ -57,6 +57,10 @@ struct extraction {
         struct outside *outsides;
         size_t n_outsides;
         struct atom *hooks[N_HOOKS];
+        struct unwind_info **unwind_infos;   /* of the objects that were asked for it */
+        size_t n_unwind_infos;
+        struct atom **unwind_parts; /* for .eh_frame: each common part before what belongs to it */
+        size_t n_unwind_parts;
         bool pinned;
         struct objects_report *report;
 };

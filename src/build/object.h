@@ -35,6 +35,7 @@ struct atom {
         bool hidden;             /* but not to other modules */
         bool indirect;           /* IFUNC */
         bool shared_section;     /* code that has no section of its own */
+        bool unwind;             /* unwind information, see unwind-info.h */
         struct reference *references;
         size_t n_references;
         struct atom *parent;     /* of NAME.cold: the function */

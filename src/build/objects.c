@@ -65,6 +65,8 @@ static int report_taken(const struct extraction *extraction, struct objects_repo
                                 r = report_function(extraction, atom, report, err);
                         continue;
                 }
+                if (atom->unwind)
+                        continue;
                 report->n_data++;
                 report->n_data_bytes += atom->size;
         }

@@ -104,12 +104,13 @@ const struct build_rule build_rules[] = {
         },
         {
                 .code = "SB110",
-                .title = "a function with an exception table",
-                .why = "Exceptions and cleanups (C++, -fexceptions) are found through tables "
-                       "that the runtime knows only from modules it has loaded.",
-                .remedy = "Patch a function without cleanup code, for example a C function that "
-                          "is called by it.",
-                .example = "a function with the section .gcc_except_table.NAME",
+                .title = "unwind information that can't be used",
+                .why = "Exceptions, cleanups and backtraces find their way through tables that "
+                       "the compiler makes. New code whose tables can't be read would end the "
+                       "program at the first exception that passes through it.",
+                .remedy = "See with readelf --debug-dump=frames what is wrong with the object "
+                          "file; tables written by hand (.cfi directives) are the usual cause.",
+                .example = "an entry in .eh_frame that ends outside of the section",
         },
         {
                 .code = "SB111",
