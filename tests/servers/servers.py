@@ -12,6 +12,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,11 +22,11 @@ TESTS = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS / 'capability'), str(TESTS / 'corpus' / 'drivers')]
 
 # pylint: disable=wrong-import-position
-from harness import (Failed, apply, check, die_with_parent, digest, equal, must, records,  # noqa: E402
+from harness import (SUTURE, apply, check, die_with_parent, digest, equal, must, records,  # noqa: E402
                      rollback, run_tests, test, wait_for)
 
-__all__ = ['Failed', 'Server', 'check', 'driver_module', 'equal', 'inputs', 'main', 'must', 'story',
-           'apply', 'rollback', 'test', 'wait_for']
+__all__ = ['CACHE', 'Server', 'check', 'digest', 'driver_module', 'equal', 'inputs', 'main', 'story',
+           'suture_path', 'test']
 
 DRIVERS = TESTS / 'corpus' / 'drivers'
 CACHE = pathlib.Path(os.environ.get('SUTURE_SERVERS_CACHE', '/nonexistent'))
@@ -46,6 +47,11 @@ def driver_module(name):
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
+
+
+def suture_path():
+    """The program under test, for those who call it from another folder."""
+    return os.path.abspath(shutil.which(SUTURE) or SUTURE)
 
 
 def birth(pid):
