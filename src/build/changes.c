@@ -213,7 +213,7 @@ static int judge_new_code(struct extraction *extraction, const struct atom *fixe
 {
         int r;
 
-        if (fixed->shared_section || (fixed->twin && fixed->twin->shared_section))
+        if (fixed->tied)
                 r = FINDING(extraction, "SB109", true, fixed, err,
                             "%s changed and has no section of its own", atom_label(fixed));
         else if (fixed->indirect)

@@ -71,6 +71,41 @@ bool shell_quote(struct buffer *text, const char *word)
         return buffer_append(text, "'", 1);
 }
 
+/* One word, which begins at `text`; NULL if a quote is not closed. */
+static const char *split_word(const char *text, struct buffer *word)
+{
+        char quote = '\0';
+
+        for (; *text && (quote || !strchr(" \t\r\n", *text)); text++) {
+                if (*text == quote) {
+                        quote = '\0';
+                        continue;
+                }
+                if (!quote && (*text == '\'' || *text == '"')) {
+                        quote = *text;
+                        continue;
+                }
+                if (*text == '\\' && quote != '\'' && text[1] &&
+                    (!quote || text[1] == '"' || text[1] == '\\'))
+                        text++;
+                if (!buffer_append(word, text, 1))
+                        return NULL;
+        }
+        return quote ? NULL : text;
+}
+
+bool shell_split(const char *text, struct words *ret)
+{
+        while (text && *(text += strspn(text, " \t\r\n"))) {
+                _cleanup_buffer_ struct buffer word = { 0 };
+
+                text = split_word(text, &word);
+                if (!text || !words_add(ret, word.data ? (char *)word.data : ""))
+                        return false;
+        }
+        return text;
+}
+
 /* Options whose value is the next word. */
 static bool takes_value(const char *option)
 {

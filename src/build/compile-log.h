@@ -58,5 +58,10 @@ bool compile_dependencies_parse(const char *rule, const char *directory, struct 
 
 /* Joins and cleans a path without looking at the file system: "/a/b" + "../c" is "/a/c". */
 char *path_resolve(const char *directory, const char *path);
+/*
+ * Takes a text apart as a shell does, or gcc a response file: at white space that no quote and no
+ * backslash protects. Nothing is expanded. False if a quote is not closed, or when memory is out.
+ */
+bool shell_split(const char *text, struct words *ret);
 /* A word for a POSIX shell, in single quotes. */
 bool shell_quote(struct buffer *text, const char *word);

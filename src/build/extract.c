@@ -31,7 +31,7 @@ static int open_objects(struct extraction *extraction, struct error *err)
                         r = object_open(pair->original, pair->unit, &extraction->originals[i],
                                         err);
                 else if (r == 0)
-                        r = handmade_original(extraction, extraction->fixed[i],
+                        r = handmade_original(extraction, extraction->fixed[i], pair->added,
                                               &extraction->originals[i], err);
                 if (r < 0)
                         return r;
@@ -46,6 +46,10 @@ static int bind_all(struct extraction *extraction, struct error *err)
         for (size_t i = 0; r == 0 && i < extraction->n_taken; i++) {
                 struct atom *atom = extraction->taken[i];
 
+                if (atom->kind == ATOM_CODE && atom->tied &&
+                    !report_finding(extraction->report, "SB109", true, atom_label(atom),
+                                    "%s has no section of its own", atom_label(atom)))
+                        return error_no_memory(err);
                 if (atom->cold)
                         r = extraction_take(extraction, atom->cold, "part of a function", err);
                 for (size_t j = 0; r == 0 && j < atom->n_references; j++)

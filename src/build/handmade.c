@@ -202,8 +202,8 @@ static int replace(struct extraction *extraction, struct object *object, struct 
         return add_cold_part(extraction, object, atom, found.only, err);
 }
 
-int handmade_original(struct extraction *extraction, struct object *fixed, struct object **ret,
-                      struct error *err)
+int handmade_original(struct extraction *extraction, struct object *fixed, bool added,
+                      struct object **ret, struct error *err)
 {
         _cleanup_(object_freep) struct object *object = calloc(1, sizeof(*object));
         int r = 0;
@@ -216,7 +216,7 @@ int handmade_original(struct extraction *extraction, struct object *fixed, struc
         object->atoms = calloc(2 * fixed->n_atoms + 1, sizeof(*object->atoms));
         if (!object->atoms)
                 return error_no_memory(err);
-        for (size_t i = 0; r == 0 && i < fixed->n_atoms; i++) {
+        for (size_t i = 0; r == 0 && !added && i < fixed->n_atoms; i++) {
                 struct atom *atom = &fixed->atoms[i];
 
                 if (atom->kind == ATOM_CODE && atom->name && !atom->parent)

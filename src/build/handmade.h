@@ -10,7 +10,7 @@
  * `*ret` is an object without sections whose atoms are the functions of the module that `fixed`
  * replaces, paired with theirs: `twin`, `differs`, `found` and the address are set. A function of
  * `fixed` that the module has in the very same code (a small one of a common header) is no
- * replacement. What can't be replaced is reported: SB107, SB130.
+ * replacement. With `added` nothing is replaced. What can't be replaced is reported: SB107, SB130.
  */
-int handmade_original(struct extraction *extraction, struct object *fixed, struct object **ret,
-                      struct error *err);
+int handmade_original(struct extraction *extraction, struct object *fixed, bool added,
+                      struct object **ret, struct error *err);

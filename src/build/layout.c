@@ -10,12 +10,30 @@
 #include "build/changes.h"
 #include "build/debug-info.h"
 
-/* A name that stands for several structures in one unit (in several functions) says nothing. */
-static bool is_unique(const struct debug_info *info, size_t i)
+/* How many types bear the name of this one, the first of them. */
+static size_t count_namesakes(const struct debug_info *info, size_t first)
 {
-        return (i == 0 || strcmp(info->types[i - 1].name, info->types[i].name) != 0) &&
-               (i + 1 == info->n_types ||
-                strcmp(info->types[i + 1].name, info->types[i].name) != 0);
+        size_t n = 1;
+
+        while (first + n < info->n_types &&
+               strcmp(info->types[first + n].name, info->types[first].name) == 0)
+                n++;
+        return n;
+}
+
+/*
+ * A name that stands for several structures (in several functions, or units of a module) says
+ * nothing, unless they are laid out alike.
+ */
+static bool is_unique(struct debug_info *info, size_t first, size_t n)
+{
+        char what[256];
+
+        for (size_t i = first + 1; i < first + n; i++)
+                if (debug_type_differs(&info->types[first].die, &info->types[i].die, what,
+                                       sizeof(what)))
+                        return false;
+        return true;
 }
 
 static bool is_reported(const struct objects_report *report, const char *text)
@@ -49,12 +67,13 @@ static int compare_types(struct extraction *extraction, const struct object *fix
 
         for (size_t i = 0, j = 0; r == 0 && i < a->n_types && j < b->n_types;) {
                 int order = strcmp(a->types[i].name, b->types[j].name);
+                size_t n_a = count_namesakes(a, i), n_b = count_namesakes(b, j);
 
-                if (order == 0 && is_unique(a, i) && is_unique(b, j) &&
+                if (order == 0 && is_unique(a, i, n_a) && is_unique(b, j, n_b) &&
                     debug_type_differs(&a->types[i].die, &b->types[j].die, what, sizeof(what)))
                         r = report_type(extraction, fixed, a->types[i].name, what, err);
-                i += order <= 0;
-                j += order >= 0;
+                i += order <= 0 ? n_a : 0;
+                j += order >= 0 ? n_b : 0;
         }
         return r;
 }

@@ -328,6 +328,125 @@ static void resolve_raw(struct raw *raw)
         raw->target_offset = (int64_t)(symbol->value + (uint64_t)reference->delta);
 }
 
+static bool is_within(const struct elf_symbol *function, int64_t offset)
+{
+        return function && offset >= (int64_t)function->value &&
+               (uint64_t)offset - function->value < function->size;
+}
+
+/* The function of a section that an offset is in; NULL if none. */
+static const struct elf_symbol *function_at(const struct object *object, size_t section,
+                                            int64_t offset)
+{
+        const struct elf_symbol *found = NULL;
+
+        for (size_t i = 1; i < object->n_symbols; i++) {
+                const struct elf_symbol *symbol = &object->symbols[i];
+
+                if (symbol->type == STT_FUNC && symbol->section == section &&
+                    is_within(symbol, offset) && (!found || symbol->bind > found->bind))
+                        found = symbol;
+        }
+        return found;
+}
+
+/* The field of an instruction that reaches another place of its section; false if it has none. */
+static bool reaching_field(const struct code_instruction *instruction, const uint8_t *bytes,
+                           struct reference *ret, int64_t *ret_target)
+{
+        int32_t distance;
+
+        if (instruction->is_branch) {
+                ret->offset = instruction->offset + instruction->immediate_at;
+                ret->type = instruction->immediate_size == 4 ? R_X86_64_PLT32 : R_X86_64_PC8;
+                ret->use = CODE_USE_BRANCH;
+                *ret_target = instruction->target;
+        } else if (instruction->displacement_relative) {
+                ret->offset = instruction->offset + instruction->displacement_at;
+                ret->type = R_X86_64_PC32;
+                ret->use = instruction->loads_address ? CODE_USE_ADDRESS : CODE_USE_MEMORY;
+                memcpy(&distance, bytes + ret->offset, sizeof(distance));
+                *ret_target = (int64_t)(instruction->offset + instruction->length) + distance;
+        } else {
+                return false;
+        }
+        ret->bias = (uint8_t)(instruction->offset + instruction->length - ret->offset);
+        return true;
+}
+
+/* If the instruction of `from` reaches another function without a relocation, makes one for it. */
+static int read_reach(const struct object *object, const struct elf_section *section,
+                      const struct elf_symbol *from, const struct code_instruction *instruction,
+                      struct raw_list *list, struct error *err)
+{
+        const struct elf_symbol *to = NULL;
+        struct reference reference = { 0 };
+        struct raw *raw;
+        int64_t target = 0;
+
+        if (reaching_field(instruction, section->data, &reference, &target) &&
+            !is_within(from, target))
+                to = function_at(object, section->index, target);
+        if (!to)
+                return 0;
+        raw = ARRAY_PUSH(list->items, list->n_items);
+        if (!raw)
+                return error_no_memory(err);
+        reference.addend = target - (int64_t)to->value - reference.bias;
+        reference.symbol = to->name;
+        reference.symbol_global = to->bind != STB_LOCAL;
+        reference.symbol_hidden = true; /* this very function is meant */
+        *raw = (struct raw){ .section = section->index, .reference = reference, .symbol = to };
+        return 0;
+}
+
+/*
+ * Functions that share a section call each other over distances that the assembler knows, so it
+ * leaves no relocation. They are made up for: `list` has those of the section, sorted, from `first`.
+ */
+static int read_unrelocated(const struct object *object, const struct elf_section *section,
+                            size_t first, struct raw_list *list, struct error *err)
+{
+        const struct elf_symbol *from = NULL;
+        struct code_instruction instruction;
+        size_t next = first, end = list->n_items;
+        uint64_t at = 0;
+        int r = 0;
+
+        while (r == 0 && code_decode(section->data, section->size, at, &instruction)) {
+                uint64_t behind = at + instruction.length;
+                bool relocated = next < end && list->items[next].reference.offset < behind;
+
+                while (next < end && list->items[next].reference.offset < behind)
+                        next++;
+                if (!is_within(from, (int64_t)at))
+                        from = function_at(object, section->index, (int64_t)at);
+                if (!relocated && from)
+                        r = read_reach(object, section, from, &instruction, list, err);
+                at = behind;
+        }
+        if (r == 0)
+                qsort(list->items + first, list->n_items - first, sizeof(*list->items),
+                      compare_raw);
+        return r;
+}
+
+static bool holds_several_functions(const struct object *object, size_t section)
+{
+        const struct elf_symbol *seen = NULL;
+
+        for (size_t i = 1; i < object->n_symbols; i++) {
+                const struct elf_symbol *symbol = &object->symbols[i];
+
+                if (symbol->type != STT_FUNC || symbol->section != section)
+                        continue;
+                if (seen && seen->value != symbol->value)
+                        return true;
+                seen = symbol;
+        }
+        return false;
+}
+
 static int read_references(struct object *object, struct raw_list *list, struct error *err)
 {
         for (size_t i = 1; i < object->view.n_sections; i++) {
@@ -336,18 +455,22 @@ static int read_references(struct object *object, struct raw_list *list, struct 
                 size_t first = list->n_items;
                 int r;
 
-                if (!section_kind(section) || !section->data ||
-                    !elf_view_relocations_of(&object->view, i, &table))
+                if (!section_kind(section) || !section->data)
                         continue;
-                r = read_table(object, section, &table, list, err);
+                r = elf_view_relocations_of(&object->view, i, &table)
+                            ? read_table(object, section, &table, list, err)
+                            : 0;
                 if (r < 0)
                         return r;
-                if (list->n_items == first)
-                        continue;
-                qsort(list->items + first, list->n_items - first, sizeof(*list->items),
-                      compare_raw);
-                if (section->flags & SHF_EXECINSTR)
+                if (list->n_items > first)
+                        qsort(list->items + first, list->n_items - first, sizeof(*list->items),
+                              compare_raw);
+                if (list->n_items > first && (section->flags & SHF_EXECINSTR))
                         read_uses(section, list->items + first, list->items + list->n_items);
+                if ((section->flags & SHF_EXECINSTR) && holds_several_functions(object, i))
+                        r = read_unrelocated(object, section, first, list, err);
+                if (r < 0)
+                        return r;
         }
         for (size_t i = 0; i < list->n_items; i++)
                 resolve_raw(&list->items[i]);
@@ -510,6 +633,19 @@ static enum atom_kind kind_of(const struct atom *atom)
         return kind == ATOM_DATA && !atom->name ? ATOM_CONSTANT : kind;
 }
 
+/* An atom ends where the next begins, but what only fills the gap between functions is of neither. */
+static void end_atom(struct atom *atom, uint64_t next, const struct elf_symbol *symbol)
+{
+        uint64_t size = next - atom->start, padding;
+
+        atom->size = size;
+        if (atom->kind != ATOM_CODE || !symbol || symbol->size == 0 || symbol->size >= size)
+                return;
+        padding = size - symbol->size;
+        if (code_is_padding(atom->section->data + atom->start + symbol->size, padding, padding))
+                atom->size = symbol->size;
+}
+
 static int add_atoms(struct object *object, const struct cut_list *cuts, struct error *err)
 {
         const struct elf_symbol *last_symbol = NULL;
@@ -524,7 +660,7 @@ static int add_atoms(struct object *object, const struct cut_list *cuts, struct 
                     (last->start == cut->start || is_inside_symbol(last, cut, last_symbol)))
                         continue;
                 if (same_section)
-                        last->size = cut->start - last->start;
+                        end_atom(last, cut->start, last_symbol);
                 else
                         object->first_atom[cut->section] = object->n_atoms;
                 last = ARRAY_PUSH(object->atoms, object->n_atoms);
@@ -670,6 +806,7 @@ static int attach_references(struct object *object, const struct raw_list *raws,
                 if (!from)
                         continue;
                 reference->offset -= from->start;
+                from->tied = from->tied || reference->type == R_X86_64_PC8;
                 if (!range_fits(reference->offset, relocation_size(reference->type), from->size))
                         return bad_object(object, err, "it has a relocation across two variables");
                 if (from->n_references++ == 0)

@@ -35,6 +35,7 @@ struct atom {
         bool hidden;             /* but not to other modules */
         bool indirect;           /* IFUNC */
         bool shared_section;     /* code that has no section of its own */
+        bool tied;               /* to another function by a branch too short to lead elsewhere */
         bool unwind;             /* unwind information, see unwind-info.h */
         struct reference *references;
         size_t n_references;

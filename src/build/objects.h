@@ -23,6 +23,7 @@ struct object_pair {
          * it declares extern are the module's.
          */
         const char *original, *fixed;
+        bool added;                     /* no original, and no replacement: all of it is new */
         const char *unit;               /* source file, for messages and to tell statics apart */
 };
 

@@ -351,6 +351,24 @@ const struct build_rule build_rules[] = {
                           "package and restart instead.",
                 .example = "--- a/configure.ac",
         },
+        {
+                .code = "SB211",
+                .title = "an object is gone in the fixed set",
+                .why = "The original has an object file that the fixed set does not have. Its "
+                       "functions stay in the module as they are. This is a warning.",
+                .remedy = "Compile the fixed source as a whole, so that both folders hold the same "
+                          "files; or keep the object and let its functions refuse.",
+                .example = "original/legacy.o   # and no fixed/legacy.o",
+        },
+        {
+                .code = "SB212",
+                .title = "the names in the module are lost",
+                .why = "The module is stripped, so only the functions that it exports can be found "
+                       "in it. This is a warning; what can't be found is refused.",
+                .remedy = "Give the file as the linker made it, before it was stripped, or the one "
+                          "with the debugging symbols, with --symbols.",
+                .example = "suture build --symbols build/server --binary /usr/sbin/server ...",
+        },
 };
 
 const size_t n_build_rules = sizeof(build_rules) / sizeof(build_rules[0]);

@@ -4,7 +4,9 @@
  * (PR_SET_PDEATHSIG), unshare gives it a PID namespace that the kernel empties when its first
  * process dies, and a mount namespace whose mounts vanish with it. posix_spawn is used, so that a
  * large or threaded caller is no matter. The command is watched through a pidfd, and the caller
- * is asked several times a second whether to go on.
+ * is asked several times a second whether to go on. Who isn't root gets the same through a user namespace;
+ * where none of that is allowed (a container's root without privileges), the command is tied to
+ * suture by its process group alone.
  */
 #include "build/run.h"
 
@@ -142,6 +144,25 @@ static void log_last_line(const struct runner *runner, off_t from, char *ret, si
                 snprintf(ret, size, "%s", telling ? telling : last);
 }
 
+/* The first lines, three at most, that say "error:", one behind the other. */
+static void log_first_errors(const struct runner *runner, off_t from, char *ret, size_t size)
+{
+        char head[LOG_TAIL_BYTES + 1];
+        ssize_t n = pread(runner->log_fd, head, LOG_TAIL_BYTES, from);
+        size_t used = 0, n_lines = 0;
+        char *line, *next;
+
+        ret[0] = '\0';
+        head[n > 0 ? n : 0] = '\0';
+        for (line = strtok_r(head, "\n", &next); line && n_lines < 3;
+             line = strtok_r(NULL, "\n", &next)) {
+                if (!strstr(line, "error:") || used + 4 >= size)
+                        continue;
+                snprintf(ret + used, size - used, "%s%s", n_lines++ ? " | " : "", line);
+                used = strlen(ret);
+        }
+}
+
 static void log_command(const struct runner *runner, const char *what, const struct words *argv)
 {
         run_log(runner, "\n# %s", what);
@@ -152,19 +173,24 @@ static void log_command(const struct runner *runner, const char *what, const str
 }
 
 static bool make_command_line(const struct words *argv, const struct run_options *options,
-                              struct words *ret)
+                              enum run_isolation isolation, struct words *ret)
 {
+        static const char *const tied[] = { "setpriv", "--pdeathsig", "KILL", "--" };
         static const char *const apart[] = {
-                "setpriv", "--pdeathsig", "KILL", "--",
                 "unshare", "--mount", "--propagation", "private", "--pid", "--fork",
                 "--kill-child=KILL", "--mount-proc",
         };
         static const char *const cut_off[] = { "--net", "--ipc", "--uts" };
+        bool ok = words_extend(ret, tied, ARRAY_SIZE(tied));
 
-        return words_extend(ret, apart, ARRAY_SIZE(apart)) &&
-               (!options->no_network || words_extend(ret, cut_off, ARRAY_SIZE(cut_off))) &&
-               words_add(ret, "--") &&
-               words_extend(ret, (const char *const *)argv->items, argv->n_items);
+        if (isolation != RUN_PLAIN)
+                ok = ok && words_extend(ret, apart, ARRAY_SIZE(apart)) &&
+                     (!options->no_network || words_extend(ret, cut_off, ARRAY_SIZE(cut_off))) &&
+                     (isolation != RUN_APART_AS_USER ||
+                      words_add(ret, options->as_owner ? "--map-root-user"
+                                                       : "--map-current-user")) &&
+                     words_add(ret, "--");
+        return ok && words_extend(ret, (const char *const *)argv->items, argv->n_items);
 }
 
 static bool make_environment(const struct run_options *options, struct words *ret)
@@ -205,6 +231,41 @@ static int spawn(const struct runner *runner, const struct words *line,
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return -r;
+}
+
+/* Whether a command with nothing to do can be run in that way. */
+static bool can_run(enum run_isolation isolation)
+{
+        static const struct run_options cut_off = { .no_network = true };
+        _cleanup_words_ struct words argv = { 0 }, line = { 0 }, environment = { 0 };
+        _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        const struct runner quiet = { .log_fd = null_fd };
+        int status = 1;
+        pid_t pid;
+
+        if (null_fd < 0 || !words_add(&argv, "true") ||
+            !make_command_line(&argv, &cut_off, isolation, &line) ||
+            !make_environment(&cut_off, &environment) ||
+            spawn(&quiet, &line, &environment, "/", null_fd, &pid) < 0)
+                return false;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        return status == 0;
+}
+
+enum run_isolation run_isolation(void)
+{
+        static enum run_isolation known; /* it does not change while a process lives */
+
+        if (known)
+                return known;
+        if (geteuid() == 0 && can_run(RUN_APART))
+                known = RUN_APART;
+        else if (geteuid() != 0 && can_run(RUN_APART_AS_USER))
+                known = RUN_APART_AS_USER;
+        else
+                known = RUN_PLAIN;
+        return known;
 }
 
 static void kill_group(pid_t pid)
@@ -275,7 +336,11 @@ static int judge(const struct runner *runner, int status, off_t log_start, const
         }
         if (code == 0)
                 return 0;
-        log_last_line(runner, log_start, line, sizeof(line));
+        line[0] = '\0';
+        if (options->first_errors)
+                log_first_errors(runner, log_start, line, sizeof(line));
+        if (!line[0])
+                log_last_line(runner, log_start, line, sizeof(line));
         return run_fault(runner, err, "%s failed with exit status %d%s%s", what, code,
                          line[0] ? ": " : "", line);
 }
@@ -291,7 +356,8 @@ int run_command(const struct runner *runner, const struct words *argv, const cha
         int r, status = 0, ends[2];
 
         options = options ? options : &plain;
-        if (!make_command_line(argv, options, &line) || !make_environment(options, &environment))
+        if (!make_command_line(argv, options, run_isolation(), &line) ||
+            !make_environment(options, &environment))
                 return error_no_memory(err);
         log_command(runner, what, argv);
         log_start = lseek(runner->log_fd, 0, SEEK_END);

@@ -23,6 +23,15 @@ bool words_addf(struct words *words, const char *format, ...) _printf_(2, 3);
 bool words_extend(struct words *words, const char *const *items, size_t n_items);
 bool words_contain(const struct words *words, const char *word);
 
+/* What the machine allows us to do with the commands we start. */
+enum run_isolation {
+        RUN_APART = 1,         /* namespaces of their own, made as root */
+        RUN_APART_AS_USER,     /* the same, in a user namespace */
+        RUN_PLAIN,             /* none; nothing can be mounted */
+};
+/* Tried once, by starting a command in each of these ways. */
+enum run_isolation run_isolation(void);
+
 #define RUN_PATH "/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct runner {
@@ -38,7 +47,9 @@ struct run_options {
         size_t n_environment;
         struct buffer *output;            /* takes standard output; NULL: goes to the log */
         size_t max_output;                /* more is a fault; 0: 16 MiB */
-        bool no_network;
+        bool no_network;                  /* where it can be kept from it */
+        bool as_owner;                    /* in a user namespace: as its root, which may mount */
+        bool first_errors;                /* quote what it complained about first, not last */
         int *status;                      /* if given, an exit status other than 0 is no fault */
 };
 
