@@ -15,8 +15,10 @@
 
 #include "base/array.h"
 #include "base/cursor.h"
+#include "elf/frames.h"
 #include "live/arch/arch.h"
 #include "live/record.h"
+#include "live/registration.h"
 
 #define NOT_EXECUTABLE 0xcc
 
@@ -125,6 +127,104 @@ static int plan_relocations(struct binding *binding, struct error *err)
         return 0;
 }
 
+/* --- Unwind information ------------------------------------------------------------------ */
+
+static bool is_frame_section(const struct elf_section *section)
+{
+        static const char name[] = ".eh_frame";
+        size_t length = strlen(name);
+
+        return strncmp(section->name, name, length) == 0 && section->data &&
+               (section->name[length] == '\0' || section->name[length] == '@');
+}
+
+static int bad_frames(const struct elf_section *section, struct error *err)
+{
+        return error_set(err, EXIT_CODE_ERROR, 0, "rebuild the patch with this version of suture",
+                         "the unwind information in section %s of the patch is malformed",
+                         section->name);
+}
+
+/* The list must be whole and end with the section, since runtimes follow it as it is. */
+static int count_frames(struct binding *binding, const struct elf_section *section,
+                        struct error *err)
+{
+        struct frame frame, common;
+        uint64_t at = 0, common_at;
+        int r;
+
+        while ((r = frames_next(section->data, section->size, &at, &frame)) == 0) {
+                if (frame.is_common)
+                        continue;
+                common_at = frame.common;
+                if (frame.size < FRAME_CODE_POINTER + 8 ||
+                    frames_next(section->data, section->size, &common_at, &common) != 0 ||
+                    !common.is_common)
+                        return bad_frames(section, err);
+                binding->frames.n_entries++;
+        }
+        if (r != FRAMES_END || at != section->size || at < 4 ||
+            memcmp(section->data + at - 4, "\0\0\0", 4) != 0)
+                return bad_frames(section, err);
+        binding->frames.section = section->index;
+        return 0;
+}
+
+static int find_frames(struct binding *binding, struct error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < binding->patch->view.n_sections; i++) {
+                const struct bound_section *bound = &binding->sections[i];
+
+                if (!bound->loaded || !is_frame_section(&bound->section))
+                        continue;
+                if (binding->frames.section != 0)
+                        return bad_frames(&bound->section, err);
+                r = count_frames(binding, &bound->section, err);
+        }
+        return r;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+        const int32_t *x = a, *y = b;
+
+        return x[0] < y[0] ? -1 : x[0] > y[0];
+}
+
+/* Once the list is relocated: which entry is for which code, relative to the image's start. */
+static int fill_frame_table(struct binding *binding, struct error *err)
+{
+        struct bound_frames *frames = &binding->frames;
+        const struct elf_section *section = &binding->sections[frames->section].section;
+        const uint8_t *list = binding->code.data + frames->offset;
+        uint64_t address = binding->code_address + frames->offset, start, size, at = 0;
+        _cleanup_free_ int32_t (*rows)[2] = calloc(frames->n_entries + 1, sizeof(*rows));
+        struct frame frame;
+        size_t n = 0;
+
+        if (!rows)
+                return error_no_memory(err);
+        frames->code_start = UINT64_MAX;
+        frames->code_end = 0;
+        while (n < frames->n_entries && frames_next(list, section->size, &at, &frame) == 0) {
+                if (frame.is_common)
+                        continue;
+                if (!frames_code(list, section->size, address, &frame, &start, &size) ||
+                    start < binding->code_address ||
+                    !range_fits(start - binding->code_address, size, binding->code_size))
+                        return bad_frames(section, err);
+                rows[n][0] = (int32_t)(start - binding->code_address);
+                rows[n++][1] = (int32_t)(frames->offset + frame.offset);
+                frames->code_start = MIN(frames->code_start, start);
+                frames->code_end = MAX(frames->code_end, start + size);
+        }
+        qsort(rows, n, sizeof(*rows), compare_rows);
+        memcpy(binding->code.data + frames->table_offset, rows, n * sizeof(*rows));
+        return 0;
+}
+
 static void lay_out(struct binding *binding)
 {
         uint64_t code = 0, data = 0;
@@ -139,13 +239,18 @@ static void lay_out(struct binding *binding)
         code = ROUND_UP(code, UINT64_C(8));
         for (size_t i = 0; i < binding->n_slots; i++, code += 8)
                 binding->slots[i].slot_offset = code;
+        binding->frames.table_offset = code;
+        code += binding->frames.n_entries * 8;
         lay_out_part(binding, PART_DATA, &data);
         lay_out_part(binding, PART_BSS, &data);
+        binding->frames.offset = binding->sections[binding->frames.section].offset;
+        if (binding->registers)
+                data = ROUND_UP(data, UINT64_C(16)) + sizeof(struct registrations);
         binding->code_size = code;
         binding->data_size = data;
 }
 
-int binding_new(const struct patch *patch, const struct patch_target *target,
+int binding_new(const struct patch *patch, const struct patch_target *target, bool registers,
                 struct binding **ret, struct error *err)
 {
         _cleanup_(binding_freep) struct binding *binding = calloc(1, sizeof(*binding));
@@ -165,8 +270,11 @@ int binding_new(const struct patch *patch, const struct patch_target *target,
                         &patch->view, index, &binding->sections[index].section);
         }
         r = plan_relocations(binding, err);
+        if (r == 0)
+                r = find_frames(binding, err);
         if (r < 0)
                 return r;
+        binding->registers = registers && binding->frames.n_entries > 0;
         lay_out(binding);
         *ret = STEAL(binding);
         return 0;
@@ -375,5 +483,5 @@ int binding_relocate(struct binding *binding, uint64_t code_address, uint64_t da
                 if (r != 0)
                         return r;
         }
-        return 0;
+        return binding->frames.n_entries > 0 ? fill_frame_table(binding, err) : 0;
 }

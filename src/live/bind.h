@@ -27,6 +27,15 @@ struct bound_slot {
         uint64_t slot_offset;       /* in the code image */
 };
 
+/* The unwind information of the new code; no entries: there is none. */
+struct bound_frames {
+        size_t section;             /* index in the file */
+        size_t n_entries;
+        uint64_t offset;            /* in the code image */
+        uint64_t table_offset;      /* the same: entries by address of code (as .eh_frame_hdr) */
+        uint64_t code_start, code_end; /* addresses, after binding_relocate() */
+};
+
 struct binding {
         const struct patch *patch;
         const struct patch_target *target;
@@ -37,11 +46,14 @@ struct binding {
         uint64_t strict_size;            /* of code, see struct record_level */
         bool low;                        /* needs to lie below 2 GiB */
         bool wants_shadow_root;
+        bool registers;                  /* the data end with struct registrations */
+        struct bound_frames frames;
         uint64_t code_address, data_address;
         struct buffer code, data;        /* the images, after binding_relocate() */
 };
 
-int binding_new(const struct patch *patch, const struct patch_target *target,
+/* `registers`: make room for registering the unwind information, if there is any. */
+int binding_new(const struct patch *patch, const struct patch_target *target, bool registers,
                 struct binding **ret, struct error *err);
 struct binding *binding_free(struct binding *binding);
 DEFINE_CLEANUP(struct binding *, binding_free)

@@ -13,6 +13,7 @@
 #include "live/call.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <linux/rseq.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,9 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "live/safety.h"
 #include "live/seccomp.h"
+#include "live/unwind.h"
 #include "proc/process.h"
 
 #define CALL_WAIT_NS 1000000000u      /* for a system call; mmap waits for others' page faults */
@@ -103,6 +106,7 @@ struct call_list {
         uint64_t stub, stub_return;
         uint64_t function, argument;
         uint64_t wait_ns;
+        const struct call_terms *terms; /* NULL: any thread */
         bool any_stack;                 /* also threads that are not on a stack of their own */
         bool stub_lost;
 };
@@ -284,6 +288,39 @@ static bool stub_is_there(const struct tracee *tracee, const struct call_list *l
                memcmp(found, wanted, size) == 0;
 }
 
+/* In a system call that waits for something from outside. Locks of allocators are plain waits. */
+static bool is_waiting(const struct tracee *tracee)
+{
+        static const int waits[] = {
+                SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_epoll_wait, SYS_epoll_pwait,
+                SYS_nanosleep, SYS_clock_nanosleep, SYS_read, SYS_recvfrom, SYS_recvmsg,
+                SYS_accept, SYS_accept4, SYS_wait4, SYS_waitid, SYS_pause, SYS_rt_sigsuspend,
+                SYS_rt_sigtimedwait, SYS_restart_syscall,
+        };
+        int64_t number = arch_regs_system_call(&tracee->regs);
+
+        if (number == SYS_futex)
+                return (arch_regs_second_argument(&tracee->regs) & FUTEX_CMD_MASK) ==
+                       FUTEX_WAIT_BITSET;
+        for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
+                if (number == waits[i])
+                        return true;
+        return false;
+}
+
+static int fits_terms(struct target *target, const struct tracee *tracee,
+                      const struct call_terms *terms, struct error *err)
+{
+        int r;
+
+        if (!terms)
+                return 0;
+        if (terms->waiting && !is_waiting(tracee))
+                return THREAD_UNFIT;
+        r = safety_check_thread(target, tracee, terms->avoid, terms->n_avoid, err);
+        return r > 0 ? THREAD_UNFIT : r;
+}
+
 static int call_on_stopped(struct target *target, struct tracee *tracee, struct call_list *list,
                            struct error *err)
 {
@@ -292,6 +329,9 @@ static int call_on_stopped(struct target *target, struct tracee *tracee, struct 
 
         if (tracee->signal || tracee_did_exec(tracee) || in_restartable_sequence(target, tracee))
                 return THREAD_UNFIT;
+        r = fits_terms(target, tracee, list->terms, err);
+        if (r != 0)
+                return r;
         if (!stub_is_there(tracee, list)) {
                 list->stub_lost = true;
                 return THREAD_UNFIT;
@@ -360,13 +400,17 @@ static int lose_stub(struct target *target)
 static int run_list(struct target *target, struct call_list *list, size_t wanted,
                     struct error *err)
 {
-        for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned rounds = list->terms ? list->terms->rounds : ROUNDS;
+
+        for (unsigned round = 0; round < rounds; round++) {
                 _cleanup_free_ pid_t *tids = NULL;
                 size_t n = 0;
                 int r;
 
                 if (round > 0)
                         target_rest(round);
+                if (round > 1 && target->wants_unwinder && !target->unwinder)
+                        target->unwinder = unwinder_new(target); /* a stale word, perhaps */
                 if (target_is_over(target))
                         return TARGET_GONE;
                 r = process_threads(target->pid, &tids, &n, err);
@@ -412,10 +456,11 @@ int target_call(struct target *target, const struct arch_call *calls, size_t n_c
         return r;
 }
 
-int target_call_function(struct target *target, uint64_t stub, uint64_t function,
-                         uint64_t argument, int64_t *ret, struct error *err)
+int target_call_function_if(struct target *target, const struct call_terms *terms, uint64_t stub,
+                            uint64_t function, uint64_t argument, int64_t *ret, struct error *err)
 {
         struct call_list list = { .results = ret,
+                                  .terms = terms,
                                   .stub = stub,
                                   .stub_return = arch_function_stub_return,
                                   .function = function,
@@ -423,6 +468,12 @@ int target_call_function(struct target *target, uint64_t stub, uint64_t function
                                   .wait_ns = FUNCTION_WAIT_NS };
 
         return run_list(target, &list, 1, err);
+}
+
+int target_call_function(struct target *target, uint64_t stub, uint64_t function,
+                         uint64_t argument, int64_t *ret, struct error *err)
+{
+        return target_call_function_if(target, NULL, stub, function, argument, ret, err);
 }
 
 int target_call_failed(const struct target *target, const char *what, int64_t result,

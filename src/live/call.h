@@ -28,6 +28,19 @@ int target_call(struct target *target, const struct arch_call *calls, size_t n_c
 int target_call_function(struct target *target, uint64_t stub, uint64_t function,
                          uint64_t argument, int64_t *ret, struct error *err);
 
+/* Which thread may be used for a function call. */
+struct code_range;
+struct call_terms {
+        const struct code_range *avoid; /* it must not be in this code, nor come back to it */
+        size_t n_avoid;
+        bool waiting;               /* it waits in the kernel, and so is in no allocator */
+        unsigned rounds;            /* over all threads, before it is TARGET_BUSY */
+};
+/* target_call_function on a thread that fits `terms`. */
+int target_call_function_if(struct target *target, const struct call_terms *terms, uint64_t stub,
+                            uint64_t function, uint64_t argument, int64_t *ret,
+                            struct error *err);
+
 /* What a system call's negative result means for the user: fills err with a sentence. */
 int target_call_failed(const struct target *target, const char *what, int64_t result,
                        struct error *err);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "live/call.h"
 #include "live/mapping.h"
+#include "live/registration.h"
 #include "live/unwind.h"
 
 /* --- Opening ----------------------------------------------------------------------------- */
@@ -313,6 +314,13 @@ static int unmap_level(struct instance *instance, struct record_level *level, st
         struct target *target = instance->target;
         int r;
 
+        r = registration_remove(instance, level, err);
+        if (r == REGISTRATION_STAYS) {
+                level->role = RECORD_ROLE_RETAINED;
+                return record_commit(target, &instance->record, err);
+        }
+        if (r != 0)
+                return r;
         if (fault_here(FAULT_UNMAP))
                 return fault_set(FAULT_UNMAP, err);
         r = unmap_ours(target, MAPPING_CODE, level->code_address, level->code_size, err);
@@ -323,6 +331,13 @@ static int unmap_level(struct instance *instance, struct record_level *level, st
                 r = record_commit(target, &instance->record, err);
         }
         return r;
+}
+
+/* Nothing but its registration, which could not be taken back earlier, keeps it mapped. */
+static bool stays_for_runtime(const struct record_level *level)
+{
+        return (level->flags & RECORD_LEVEL_REGISTERS) &&
+               record_role_after(level) != RECORD_ROLE_RETAINED;
 }
 
 static int clean_levels(struct instance *instance, struct error *err)
@@ -337,7 +352,7 @@ static int clean_levels(struct instance *instance, struct error *err)
                 r = run_undo_hook(instance, level, err);
                 if (r != 0)
                         return r;
-                if (level->role == RECORD_ROLE_RETAINED)
+                if (level->role == RECORD_ROLE_RETAINED && !stays_for_runtime(level))
                         continue;
                 if ((hook_ran || level->applied_at) &&
                     record_role_after(level) == RECORD_ROLE_RETAINED) {

@@ -16,6 +16,7 @@
 #include "live/call.h"
 #include "live/mapping.h"
 #include "live/place.h"
+#include "live/registration.h"
 
 #define PLACE_TRIES 8
 #define PADDING_LOOK 16 /* bytes behind a function in which padding may lie */
@@ -193,7 +194,8 @@ static void describe_level(const struct instance *instance, struct record_level 
         level->strict_size = (uint32_t)binding->strict_size;
         level->data_size = (uint32_t)binding->data_size;
         level->n_functions = (uint32_t)spec->n_functions;
-        level->flags = spec->pinned ? RECORD_LEVEL_PINNED : 0;
+        level->flags = (spec->pinned ? RECORD_LEVEL_PINNED : 0) |
+                       (binding->registers ? RECORD_LEVEL_REGISTERS : 0);
         for (size_t i = 0; i < spec->n_functions; i++)
                 if (spec->functions[i].consistency == PATCH_ENTRY)
                         level->flags |= RECORD_LEVEL_ENTRY;
@@ -388,6 +390,7 @@ static int reuse_level(struct instance *instance, struct record_level **ret, str
                 if (level->role != RECORD_ROLE_RETAINED ||
                     memcmp(level->digest, instance->patch->digest.bytes, SHA256_SIZE) != 0 ||
                     level->code_size != instance->binding->code_size ||
+                    level->data_size != instance->binding->data_size ||
                     !maps_find(&target->maps, level->code_address))
                         continue;
                 r = link_level(instance, level, err);
@@ -568,6 +571,7 @@ int instance_prepare(struct instance *instance, const struct patch *patch,
                      const struct patch_target *spec, struct error *err)
 {
         struct record_level *level;
+        bool registers = false;
         int r;
 
         instance->patch = patch;
@@ -581,12 +585,16 @@ int instance_prepare(struct instance *instance, const struct patch *patch,
         if (r == 0)
                 r = check_functions(instance, err);
         if (r == 0)
-                r = binding_new(patch, spec, &instance->binding, err);
+                r = registration_is_wanted(instance->target, &registers, err);
+        if (r == 0)
+                r = binding_new(patch, spec, registers, &instance->binding, err);
         if (r == 0)
                 r = prepare_level(instance, &level, err);
         if (r != 0)
                 return r;
         level->role = RECORD_ROLE_INCOMING;
         r = prepare_functions(instance, level, err);
+        if (r == 0)
+                r = registration_add(instance, level, err);
         return r ? r : run_pre_hook(instance, level, err);
 }

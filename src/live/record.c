@@ -61,6 +61,11 @@ uint64_t record_stub_address(const struct record *record)
         return record->header.address + record->header.region_size - RECORD_STUB_ROOM;
 }
 
+uint64_t record_register_stub_address(const struct record *record)
+{
+        return record->header.address + record->header.region_size - RECORD_REGISTER_STUB_ROOM;
+}
+
 uint64_t record_slot_address(const struct record *record, size_t function)
 {
         return record->header.address + RECORD_SLOTS + function * ARCH_SLOT_SIZE;

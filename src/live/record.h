@@ -76,6 +76,7 @@ struct record_level {
 
 #define RECORD_LEVEL_PINNED 1u      /* pointers into it may outlive it: never unmapped */
 #define RECORD_LEVEL_DIRECT 2u      /* its only function is switched by the jump itself */
+#define RECORD_LEVEL_REGISTERS 8u   /* its data end with struct registrations (registration.h) */
 #define RECORD_LEVEL_ENTRY 4u       /* frames may go on in it after a change: never unmapped */
 
 struct record_function {
@@ -112,9 +113,11 @@ struct record {
 _Static_assert(RECORD_CAPACITY_MAX >= PATCH_MAX_FUNCTIONS, "a patch must fit");
 
 uint64_t record_region_size(uint32_t capacity);
-/* Room for arch_function_stub, at the end of the region. */
+/* Room for arch_function_stub and arch_register_stub, at the end of the region. */
 #define RECORD_STUB_ROOM 256
+#define RECORD_REGISTER_STUB_ROOM 64
 uint64_t record_stub_address(const struct record *record);
+uint64_t record_register_stub_address(const struct record *record);
 uint64_t record_slot_address(const struct record *record, size_t function);
 uint64_t record_function_address(const struct record *record, size_t function);
 uint64_t record_displaced_address(const struct record *record, size_t function);

@@ -297,17 +297,38 @@ static int search_pieces(struct search *search, struct error *err)
         return r;
 }
 
-int safety_check(struct target *target, const struct code_range *ranges, size_t n_ranges,
-                 struct error *err)
+static struct search search_for(struct target *target, const struct code_range *ranges,
+                                size_t n_ranges)
 {
         struct search search = { .target = target, .ranges = ranges, .n_ranges = n_ranges,
                                  .lowest = UINT64_MAX };
-        int r = 0;
 
         for (size_t i = 0; i < n_ranges; i++) {
                 search.lowest = MIN(search.lowest, ranges[i].start);
                 search.highest = MAX(search.highest, ranges[i].end);
         }
+        return search;
+}
+
+int safety_check_thread(struct target *target, const struct tracee *tracee,
+                        const struct code_range *ranges, size_t n_ranges, struct error *err)
+{
+        struct search search = search_for(target, ranges, n_ranges);
+        const struct code_range *range = range_of(&search, arch_regs_pc(&tracee->regs));
+        int r = range ? busy(&search, tracee, range) : add_stack(&search, tracee, err);
+
+        if (r == 0)
+                r = search_pieces(&search, err);
+        free(search.pieces);
+        return r;
+}
+
+int safety_check(struct target *target, const struct code_range *ranges, size_t n_ranges,
+                 struct error *err)
+{
+        struct search search = search_for(target, ranges, n_ranges);
+        int r = 0;
+
         for (size_t i = 0; r == 0 && i < target->n_tracees; i++) {
                 const struct tracee *tracee = &target->tracees[i];
                 const struct code_range *range;

@@ -28,6 +28,10 @@ struct code_range {
 int safety_check(struct target *target, const struct code_range *ranges, size_t n_ranges,
                  struct error *err);
 
+/* The same for one stopped thread alone. */
+int safety_check_thread(struct target *target, const struct tracee *tracee,
+                        const struct code_range *ranges, size_t n_ranges, struct error *err);
+
 /*
  * Looks, while the target runs, whether it keeps stacks besides those of its threads (ucontext,
  * coroutines): sets target->further_stacks. 0, TARGET_GONE, fault.

@@ -133,7 +133,7 @@ static struct binding *bind(size_t target, struct resolver *resolver)
 {
         struct binding *binding = NULL;
 
-        assert_int_equal(binding_new(patch, &patch->targets[target], &binding, NULL), 0);
+        assert_int_equal(binding_new(patch, &patch->targets[target], false, &binding, NULL), 0);
         if (resolver)
                 assert_int_equal(binding_relocate(binding, CODE, DATA, SHADOW, resolver, NULL), 0);
         return binding;

@@ -351,7 +351,8 @@ static void parts_do_not_overlap(void **state)
                                  address + record_region_size(capacity));
                 assert_int_equal(record_region_size(capacity) % PAGE_SIZE, 0);
         }
-        assert_true(arch_function_stub_size <= RECORD_STUB_ROOM);
+        assert_true(arch_function_stub_size <= RECORD_STUB_ROOM - RECORD_REGISTER_STUB_ROOM);
+        assert_true(arch_register_stub_size <= RECORD_REGISTER_STUB_ROOM);
 }
 
 static void slots_have_a_reach(void **state)

@@ -56,6 +56,13 @@ extern const size_t arch_function_stub_size;
 /* Where the program counter stands at the system call by which it says that it is through. */
 extern const size_t arch_function_stub_return;
 
+/*
+ * A function for it, which calls the first runtime function that struct registration names, and
+ * notes in its state that it is about to, and that it has (live/registration.h).
+ */
+extern const uint8_t arch_register_stub[];
+extern const size_t arch_register_stub_size;
+
 #define ARCH_FRAME_MAX 1024
 
 /*
@@ -79,8 +86,10 @@ size_t arch_function_stack(void);
 /* At the stop after a call: its result as the kernel left it, or of the function. */
 int64_t arch_call_result(const struct user_regs_struct *regs);
 int64_t arch_function_result(const struct user_regs_struct *regs);
-/* At a stop in a foreign thread: the number of the system call it is in, for messages; -1 if none. */
+/* At a stop in a foreign thread: the number of the system call it is in; -1 if none. */
 int64_t arch_regs_system_call(const struct user_regs_struct *regs);
+/* The second argument of the system call that a thread is in. */
+uint64_t arch_regs_second_argument(const struct user_regs_struct *regs);
 
 /* --- Code -------------------------------------------------------------------------------- */
 

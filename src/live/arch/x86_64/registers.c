@@ -93,3 +93,8 @@ bool arch_regs_restart_quietly(struct user_regs_struct *regs)
         regs->rax = (uint64_t)-ERESTARTNOHAND;
         return true;
 }
+
+uint64_t arch_regs_second_argument(const struct user_regs_struct *regs)
+{
+        return regs->rsi;
+}

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs the corpus: every row, fix by fix, each made into a patch and tried on a busy process.
+
+One worker takes one row at a time. Workers share what is built (its names carry what it was built
+from) and each have a lock, a scratch folder and an apt of their own, since one build at a time may use
+a cache. Whatever goes wrong with one fix or row becomes its result; nothing ends the run but a signal.
+"""
+import argparse
+import concurrent.futures
+import datetime
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+import traceback
+
+import build
+import debian
+import exercise
+import patches
+import popped
+import report
+import rows
+from state import State
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WHOLE = 'all fixes in one patch'
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(prog='tools/corpus', description=__doc__.split('\n')[0])
+    parser.add_argument('sources', nargs='*', metavar='SOURCE', help='only rows of these sources')
+    parser.add_argument('--kind', choices=('shipped', 'popped'), help='only rows of this kind')
+    parser.add_argument('--only', action='append', default=[], metavar='CVE',
+                        help='only fixes whose name holds this; may be repeated')
+    parser.add_argument('--resume', action='store_true', help='leave out what has a result')
+    parser.add_argument('--again', action='store_true',
+                        help='leave out what was made and, where it was tried, went well')
+    parser.add_argument('--report', action='store_true', help='only write the document')
+    parser.add_argument('--no-report', action='store_true', help='do not write the document')
+    parser.add_argument('--no-live', action='store_true', help='only make the patches')
+    parser.add_argument('--jobs', type=int, default=1, metavar='N', help='rows at a time')
+    parser.add_argument('--state', type=pathlib.Path, default=ROOT / 'build-corpus',
+                        metavar='FOLDER', help='results, sources, patches (default build-corpus)')
+    parser.add_argument('--cache', type=pathlib.Path, metavar='FOLDER',
+                        help='of suture build (default: cache, in the state folder)')
+    parser.add_argument('--suture', type=pathlib.Path, metavar='PROGRAM',
+                        default=ROOT / 'build-corpus' / 'suture' / 'src' / 'cli' / 'suture')
+    parser.add_argument('--output', type=pathlib.Path, default=ROOT / 'docs' / 'corpus.md',
+                        metavar='FILE', help='the document (default docs/corpus.md)')
+    arguments = parser.parse_args()
+    arguments.cache = (arguments.cache or arguments.state / 'cache').resolve()
+    arguments.state = arguments.state.resolve()
+    return arguments
+
+
+def make_lane(cache, number):
+    """A cache folder for one worker, that shares what is finished with the others."""
+    if number == 0:
+        return cache
+    lane = cache.with_name(f'{cache.name}-{number + 1}')
+    lane.mkdir(exist_ok=True)
+    for name in ('builds', 'bases', 'sources'):
+        (cache / name).mkdir(parents=True, exist_ok=True)
+        if not (lane / name).exists():
+            (lane / name).symlink_to(cache / name)
+    return lane
+
+
+class Job:
+    """One row at work."""
+    def __init__(self, arguments, state, row, suture, remarks):
+        self.arguments = arguments
+        self.state = state
+        self.row = row
+        self.suture = suture
+        self.remarks = remarks
+        self.archive = debian.Archive(suture.program, suture.cache, arguments.state / 'sources')
+        self.folder = arguments.state / 'work' / f'{row.kind}-{row.source}'
+        self.spatches = arguments.state / 'patches' / f'{row.kind}-{row.source}'
+        self.spatches.mkdir(parents=True, exist_ok=True)
+        self.lost, self.version = [], row.vulnerable
+
+    def result(self, label, **more):
+        result = {'kind': self.row.kind, 'source': self.row.source, 'version': self.version,
+                  'fix': label,
+                  'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M')}
+        result.update(more)
+        self.state.add(result)
+        live = result.get('live', {})
+        tell(f'{self.row.name}: {label}: {result["outcome"]}'
+             + (f' {result["sentence"]}' if result.get('sentence') else '')
+             + (f'; live: {live["outcome"]} {live["text"]}' if live else ''))
+
+    def wanted(self, label):
+        only = self.arguments.only
+        if only and not any(word.lower() in label.lower() for word in only):
+            return False
+        known = self.state.find(self.row, label)
+        if known and self.arguments.resume:
+            return False
+        if known and self.arguments.again:
+            return known['outcome'] in ('refused', 'failed', 'not to be had') or \
+                known.get('live', {}).get('outcome') in ('failed', 'skipped')
+        return True
+
+    def run(self):
+        try:
+            if self.row.kind == 'shipped':
+                self.run_shipped()
+            else:
+                self.run_popped()
+        except debian.Absent as error:
+            if not self.arguments.only and self.wanted('all'):
+                self.result('all', outcome='not to be had', sentence=str(error))
+
+    # --- what was shipped
+
+    def run_shipped(self):
+        row = self.row
+        fixed = self.archive.unpack(row.source, row.fixed, self.folder / 'fixed', patched=False)
+        tree = self.archive.unpack(row.source, row.vulnerable, self.folder / 'vulnerable')
+        fixes = self.choose_fixes(self.new_patches(tree, fixed))
+        root = self.archive.shipped_root(row.source, row.vulnerable, self.folder / 'root')
+        binaries = [word for path in debian.modules_below(root) for word in ('--binary', path)]
+        origin = ['--source', f'{row.source}={row.vulnerable}', *binaries]
+        self.run_fixes(tree, fixes, origin, lambda label: root)
+        if self.wanted(WHOLE) and not self.suture.stop.is_set():
+            self.make(WHOLE, origin + ['--fixed-source', row.fixed], root, {})
+
+    def new_patches(self, tree, fixed):
+        """What the fixed source's list has over the vulnerable one's."""
+        old = {patch.name: patch.text
+               for patch in patches.read_series(tree / 'debian', self.row.source, self.remarks)}
+        return [patch for patch in patches.read_series(fixed / 'debian', self.row.source, self.remarks)
+                if old.get(patch.name) != patch.text]
+
+    def choose_fixes(self, candidates):
+        """Of the candidates, those the row means: its CVEs, or all if it names none of them."""
+        usable = [patch for patch in candidates if not patch.set_aside]
+        groups = patches.group_fixes(usable)
+        named = [fix for fix in groups if fix.ids and
+                 (not self.row.ids or set(fix.ids) & set(self.row.ids))]
+        if self.row.kind == 'shipped' and self.row.ids:
+            # A name that no patch bears: the update says in its changelog only what they fix.
+            missing = set(self.row.ids) - {one for fix in groups for one in fix.ids}
+            return groups if not named and missing else [fix for fix in groups if fix.ids]
+        return groups if self.row.kind == 'shipped' else named
+
+    # --- what was left out
+
+    def run_popped(self):
+        row = self.row
+        self.version = row.fixed or self.archive.find_version(row.source)
+        source = self.archive.unpack(row.source, self.version, self.folder / 'fixed', patched=False)
+        series = patches.read_series(source / 'debian', row.source, self.remarks)
+        fixes = self.choose_fixes(series)
+        tree, self.lost = popped.prepare(self.archive, row, self.version, fixes, series, self.folder)
+        modules = self.folder / 'modules'
+
+        def fresh(label):
+            shutil.rmtree(modules, ignore_errors=True)
+            return modules
+
+        self.run_fixes(tree, fixes, ['--tree', tree, '--built-modules', modules], fresh)
+
+    # --- one fix
+
+    def run_fixes(self, tree, fixes, origin, folder_of):
+        candidates = ordered_patches(fixes, self.lost)
+        self.state.forget(self.row, {fix.label for fix in fixes} | {WHOLE})
+        tell(f'{self.row.name}: {len(fixes)} fixes')
+        for fix in fixes:
+            if self.suture.stop.is_set():
+                return
+            if self.wanted(fix.label):
+                self.run_fix(tree, fix, candidates, origin, folder_of(fix.label))
+
+    def run_fix(self, tree, fix, candidates, origin, folder):
+        facts = {'patches': [patch.name for patch in fix.patches], 'needs': [],
+                 'lost': [patch.name for patch in self.lost]}
+        if not fix.touches_c:
+            self.result(fix.label, outcome='no C', sentence='', **facts)
+            return
+        needs = patches.find_needs(tree, fix, candidates)
+        if needs is None:
+            self.result(fix.label, outcome='failed', sentence='the fix does not apply to the '
+                        'vulnerable source, with no set of the earlier ones', **facts)
+            return
+        fix.needs = needs
+        facts['needs'] = [patch.name for patch in needs]
+        words = [word for patch in fix.sequence for word in ('--fix', patch.path)]
+        cves = [word for one in fix.ids if one.startswith('CVE-') for word in ('--cve', one)]
+        self.make(fix.label, origin + words + cves, folder, facts)
+
+    def make(self, label, words, folder, facts):
+        file = self.spatches / (label.replace(' ', '_').replace('/', '_')[:100] + '.spatch')
+        file.unlink(missing_ok=True)
+        words = words + ['--output', file] + ([] if '--cve' in words else ['--id', file.stem[:40]
+                                              .replace('_', '-')])
+        answer, package_seconds = self.suture.build(self.row.source, *words)
+        if self.suture.stop.is_set():
+            return
+        made = build.describe(answer, package_seconds)
+        if made['outcome'] == 'made' and not self.arguments.no_live:
+            made['live'] = exercise.exercise(self.suture, self.row.source, folder, file,
+                                             made['digest'])
+        self.result(label, **facts, **made)
+
+
+def ordered_patches(fixes, lost):
+    return patches.ordered([patch for fix in fixes for patch in fix.patches] + list(lost))
+
+
+def tell(sentence):
+    now = datetime.datetime.now().strftime('%H:%M:%S')
+    print(f'{now} {sentence}', flush=True)
+
+
+def run_row(arguments, state, row, stop, lanes, remarks):
+    if stop.is_set():
+        return
+    number = lanes.pop()
+    try:
+        suture = build.Suture(arguments.suture, make_lane(arguments.cache, number), stop)
+        Job(arguments, state, row, suture, remarks).run()
+    except Exception as error:   # pylint: disable=broad-except
+        # A defect of this tool or its surroundings; it must not look like a result of a fix.
+        tell(f'{row.name}: {type(error).__name__}: {error}')
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        lanes.append(number)
+
+
+def run_all(arguments, state):
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    chosen = [row for row in rows.read_rows()
+              if (not arguments.sources or row.source in arguments.sources) and
+              (not arguments.kind or row.kind == arguments.kind)]
+    lanes = list(range(arguments.jobs))
+    remarks = rows.read_remarks()
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        work = [pool.submit(run_row, arguments, state, row, stop, lanes, remarks)
+                for row in chosen]
+        for one in work:
+            while not one.done():
+                try:
+                    one.result(0.2)
+                except concurrent.futures.TimeoutError:
+                    pass
+    return stop.is_set()
+
+
+def main():
+    arguments = read_arguments()
+    state = State(arguments.state)
+    interrupted = False
+    if not arguments.report:
+        interrupted = run_all(arguments, state)
+    if not arguments.no_report:
+        report.write(arguments.output, list(state.results.values()), rows.read_rows(),
+                     rows.read_remarks())
+        tell(f'{arguments.output} is written')
+    return 130 if interrupted else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
