@@ -16,6 +16,7 @@ import time
 LIMIT_S = 600
 PACKAGE_LIMIT_S = 3 * 3600
 NOTHING_DIFFERS = 'SB105'
+NOT_IN_THIS_BUILD = 'the fix changes nothing that '
 
 
 @dataclasses.dataclass
@@ -107,6 +108,8 @@ def judge(answer):
         return 'failed', f'was not done after {LIMIT_S} s'
     if answer.code == 0 and told.get('digest'):
         return 'made', ''
+    if NOT_IN_THIS_BUILD in cause:
+        return 'no code', cause
     if fatal and {finding['code'] for finding in fatal} == {NOTHING_DIFFERS}:
         return 'no code', cause
     if fatal:

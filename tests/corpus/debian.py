@@ -91,7 +91,7 @@ class Archive:
 
     def binary_packages(self, source, version):
         """(package, version) of what the source ships for this machine."""
-        text = self.apt('apt-cache', 'showsrc', '--only-source', f'{source}={version}')
+        text = self.apt('apt-cache', 'showsrc', '--only-source', source)
         stanza = next((part for part in text.split('\n\n') if f'\nVersion: {version}\n' in part), '')
         listed = re.findall(r'^ (\S+) deb \S+ \S+(.*)$', stanza, re.MULTILINE)
         names = [name for name, more in listed if 'arch=all' not in more]
@@ -103,7 +103,7 @@ class Archive:
 
     def binary_versions(self, name, source, version):
         try:
-            text = self.apt('apt-cache', 'show', name)
+            text = self.apt('apt-cache', 'show', '--all-versions', name)
         except Absent:
             return []
         for part in text.split('\n\n'):
