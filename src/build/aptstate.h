@@ -7,6 +7,8 @@
 #include "base/buffer.h"
 #include "build/store.h"
 
+#define APT_LOCK "apt"  /* for store_lock(), by who fetches or installs */
+
 struct apt_state {
         char *config;       /* path of the file for APT_CONFIG, without a root */
         char *sources;      /* path of its sources.list */

@@ -13,7 +13,9 @@
 #include <unistd.h>
 #include "base/array.h"
 #include "base/file.h"
+#include "build/built-modules.h"
 #include "build/objects.h"
+#include "build/tree.h"
 #include "build/units.h"
 
 enum step { STEP_ORIGINAL = 1, STEP_FIXED, STEP_COMPARE, STEP_SAFETY, STEP_LINK, STEP_WRITE };
@@ -47,7 +49,8 @@ struct job {
 /* The copy of the source and the objects are of use to this run only. */
 static void remove_work(const struct job *job)
 {
-        _cleanup_free_ char *work = job->rebuilt.root ? path_format("%s" FIX_WORK, job->rebuilt.root)
+        _cleanup_free_ char *work = job->rebuilt.work ? path_format("%s%s", job->rebuilt.root,
+                                                                    job->rebuilt.work)
                                                       : NULL;
 
         if (work && path_exists(work))
@@ -94,10 +97,13 @@ void build_result_done(struct build_result *result)
                 target_done(&result->targets[i]);
         for (size_t i = 0; i < result->n_units; i++)
                 free(result->units[i]);
+        for (size_t i = 0; i < result->n_set_aside; i++)
+                free(result->set_aside[i]);
         for (size_t i = 0; i < result->n_findings; i++) {
                 free(result->findings[i].where);
                 free(result->findings[i].text);
         }
+        free(result->set_aside);
         free(result->targets);
         free(result->units);
         free(result->findings);
@@ -191,7 +197,7 @@ static int judge_findings(const struct job *job, struct error *err)
 
 /* --- the original ------------------------------------------------------------------------------ */
 
-/* A module that was named must be equal; one that was only found must be so if the fix is for it. */
+/* A file that was named must be equal; one that was only found must be so if the fix is for it. */
 static int require_equal(const struct module_pair *pair, struct error *err)
 {
         if (pair->proven == 0)
@@ -224,28 +230,42 @@ static void tell_proof(const struct job *job)
                  pair->proof.differing[0] ? ", not " : "", pair->proof.differing);
 }
 
+static int build_debian(struct job *job, struct error *err)
+{
+        const struct build_request *request = job->request;
+        int r = apt_state_prepare(job->store, &job->apt, err);
+
+        if (r < 0)
+                return r;
+        if (request->origin == BUILD_FROM_PACKAGE) {
+                note(job, "fetching the source");
+                r = source_package_fetch(job->store, &job->apt, request->source_package,
+                                         request->source_version, &job->source, err);
+        } else {
+                note(job, "reading the source tree");
+                r = tree_read_package(job->store, request->tree, &job->source, err);
+        }
+        return r < 0 ? r : rebuild_original(job->store, &job->apt, &job->source, &job->rebuilt,
+                                            err);
+}
+
 static int do_original(struct job *job, struct error *err)
 {
         const struct build_request *request = job->request;
         int r;
 
         begin_step(job, STEP_ORIGINAL);
-        r = apt_state_prepare(job->store, &job->apt, err);
-        if (r < 0)
-                return r;
-        note(job, "fetching the source");
-        r = source_package_fetch(job->store, &job->apt, request->source_package,
-                                 request->source_version, &job->source, err);
-        if (r == 0)
-                r = rebuild_original(job->store, &job->apt, &job->source, note, job, &job->rebuilt,
-                                     err);
+        r = build_debian(job, err);
+        if (r == 0 && request->built_modules)
+                r = built_modules_make(job->store, &job->rebuilt, request->built_modules, err);
         if (r < 0)
                 return r;
         note(job, "comparing it with the shipped modules");
-        r = module_pairs_find(job->store, &job->rebuilt, &job->source, request->binaries,
-                              request->n_binaries, &job->modules, err);
-        for (size_t i = 0; r == 0 && i < job->modules.n_items && request->n_binaries > 0; i++)
-                r = require_equal(&job->modules.items[i], err);
+        r = module_pairs_find(job->store, &job->rebuilt, &job->source, request, &job->modules,
+                              err);
+        for (size_t i = 0; r == 0 && i < job->modules.n_items; i++)
+                if (job->modules.items[i].named)
+                        r = require_equal(&job->modules.items[i], err);
         if (r == 0)
                 tell_proof(job);
         return r;
@@ -485,13 +505,14 @@ static char *make_id(const struct build_request *request)
         return id;
 }
 
-static char *make_title(const struct build_request *request)
+static char *make_title(const struct job *job)
 {
+        const struct build_request *request = job->request;
         _cleanup_buffer_ struct buffer text = { 0 };
 
         if (request->title)
                 return strdup(request->title);
-        if (!buffer_printf(&text, "%s: fix for ", request->source_package))
+        if (!buffer_printf(&text, "%s: fix for ", job->source.name))
                 return NULL;
         for (size_t i = 0; i < request->n_cves; i++)
                 if (!buffer_printf(&text, "%s%s", i ? ", " : "", request->cves[i].id))
@@ -560,9 +581,11 @@ static int fill_target(const struct job *job, size_t index, struct target_input 
         if (!input->pairs || !library_folders(job, pair, &input->libraries))
                 return error_no_memory(err);
         for (size_t i = 0; i < units->n_items; i++)
-                input->pairs[i] = (struct object_pair){ units->items[i].original,
-                                                        units->items[i].fixed,
-                                                        units->items[i].name };
+                input->pairs[i] = (struct object_pair){
+                        .original = units->items[i].original,
+                        .fixed = units->items[i].fixed,
+                        .unit = units->items[i].name,
+                };
         *ret = (struct objects_target){
                 .pairs = input->pairs,
                 .n_pairs = units->n_items,
@@ -586,8 +609,8 @@ static int call_builder(struct job *job, struct objects_target *targets, size_t 
                 .level = request->level ? request->level : 1,
                 .title = job->title,
                 .author = request->author,
-                .source_package = request->source_package,
-                .source_version = request->source_version,
+                .source_package = job->source.name,
+                .source_version = job->source.version,
                 .cves = request->cves,
                 .n_cves = request->n_cves,
                 .fixes = job->fixes,
@@ -710,7 +733,7 @@ static int do_patch(struct job *job, struct error *err)
 
         job->step = STEP_COMPARE;
         job->id = make_id(job->request);
-        job->title = make_title(job->request);
+        job->title = make_title(job);
         if (!modules || !job->id || !job->title)
                 return error_no_memory(err);
         outcome = make_patch(job, modules, &n, err);
@@ -749,7 +772,8 @@ static int check_request(const struct build_request *request, struct error *err)
                 return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
                                  "a build makes a root of its own and mounts in it, which only root "
                                  "may");
-        if (request->origin != BUILD_FROM_PACKAGE || request->n_fixes == 0 || request->built_modules)
+        if ((request->origin != BUILD_FROM_PACKAGE && request->origin != BUILD_FROM_TREE) ||
+            request->n_fixes == 0 || request->in_place)
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
                                  "this form of suture build is not made yet");
         for (size_t i = 0; i < request->n_fixes; i++)
@@ -788,6 +812,8 @@ static int open_store(struct job *job, struct error *err)
                        job->observer ? job->observer->context : NULL, &job->store, err);
         if (r < 0)
                 return r;
+        job->store->note = note;
+        job->store->note_context = job;
         job->result->log_path = strdup(job->store->log_path);
         return job->result->log_path ? 0 : error_no_memory(err);
 }

@@ -71,12 +71,15 @@ bool fix_read_report(const char *report, struct applied_fix *ret)
 
 static int make_copy(const struct store *store, const struct rebuilt *rebuilt, struct error *err)
 {
-        _cleanup_free_ char *work = path_format("%s" FIX_WORK, rebuilt->root);
+        _cleanup_free_ char *work = path_format("%s%s", rebuilt->root, rebuilt->work);
         _cleanup_free_ char *tree = path_format("%s%s", rebuilt->root, rebuilt->tree);
-        _cleanup_free_ char *copy = path_format("%s" FIX_TREE, rebuilt->root);
-        static const char script[] = "mkdir -p \"$1\"\n"
-                                     "chown 59999:59999 \"$1\"\n"
-                                     "exec cp -a --reflink=auto \"$2\" \"$3\"\n";
+        _cleanup_free_ char *copy = path_format("%s%s/" FIX_TREE, rebuilt->root, rebuilt->work);
+        static const char script[] =
+                "mkdir -p \"$1\" \"$3\"\n"
+                "[ -z \"$4\" ] || chown \"$4\" \"$1\" \"$3\"\n"
+                "cd \"$2\"\n"
+                "exec find . -mindepth 1 -maxdepth 1 ! -name .git ! -name .svn ! -name .hg ! -name .bzr "
+                "-exec cp -a --reflink=auto -t \"$3\" {} +\n";
         int r;
 
         if (!work || !tree || !copy)
@@ -85,15 +88,16 @@ static int make_copy(const struct store *store, const struct rebuilt *rebuilt, s
         if (r < 0)
                 return r;
         return RUN(&store->runner, "copying the source tree", NULL, err, "sh", "-ec", script, "sh",
-                   work, tree, copy);
+                   work, tree, copy, rebuilt->root[0] ? ROOT_BUILDER : "");
 }
 
 static int run_patch(const struct store *store, const struct rebuilt *rebuilt, const char *file,
                      bool dry_run, const char *fuzz, struct buffer *report, int *ret_status,
                      struct error *err)
 {
+        _cleanup_free_ char *tree = path_format("%s/" FIX_TREE, rebuilt->work);
         _cleanup_(root_command_done) struct root_command command = {
-                .directory = FIX_TREE, .output = report, .status = ret_status,
+                .directory = tree, .output = report, .status = ret_status,
         };
         const char *const argv[] = {
                 "patch", "-p1", "--force", "--forward", "--no-backup-if-mismatch",
@@ -101,7 +105,7 @@ static int run_patch(const struct store *store, const struct rebuilt *rebuilt, c
         };
         int r;
 
-        if (!words_extend(&command.arguments, argv, ARRAY_SIZE(argv) - !dry_run))
+        if (!tree || !words_extend(&command.arguments, argv, ARRAY_SIZE(argv) - !dry_run))
                 return error_no_memory(err);
         r = root_run(store, rebuilt->root, &command, "applying the fix", err);
         if (r == 0)
@@ -113,8 +117,8 @@ static int run_patch(const struct store *store, const struct rebuilt *rebuilt, c
 static int apply_one(const struct store *store, const struct rebuilt *rebuilt, const char *fix,
                      size_t index, struct applied_fix *ret, struct error *err)
 {
-        _cleanup_free_ char *inside = path_format(FIX_WORK "/%zu.patch", index);
-        _cleanup_free_ char *outside = path_format("%s" FIX_WORK "/%zu.patch", rebuilt->root,
+        _cleanup_free_ char *inside = path_format("%s/%zu.patch", rebuilt->work, index);
+        _cleanup_free_ char *outside = path_format("%s%s/%zu.patch", rebuilt->root, rebuilt->work,
                                                    index);
         _cleanup_buffer_ struct buffer text = { 0 }, trial = { 0 }, report = { 0 };
         int r, status = 0;
@@ -167,7 +171,8 @@ static int keep_lines(const struct store *store, const struct rebuilt *rebuilt, 
                       struct error *err)
 {
         _cleanup_free_ char *original = path_format("%s%s/%s", rebuilt->root, rebuilt->tree, name);
-        _cleanup_free_ char *fixed = path_format("%s" FIX_TREE "/%s", rebuilt->root, name);
+        _cleanup_free_ char *fixed = path_format("%s%s/" FIX_TREE "/%s", rebuilt->root,
+                                                 rebuilt->work, name);
         _cleanup_buffer_ struct buffer diff = { 0 }, text = { 0 }, kept = { 0 };
         _cleanup_free_ struct line_hunk *hunks = NULL;
         size_t n_hunks = 0;

@@ -3,8 +3,7 @@
 /* The fix, applied to a copy of the built source tree, with line numbers kept in place. */
 #include "build/rebuild.h"
 
-#define FIX_WORK ROOT_TOOLS "/work"         /* in the root; emptied by every run */
-#define FIX_TREE FIX_WORK "/fixed"
+#define FIX_TREE "fixed"        /* below rebuilt.work */
 
 struct applied_fix {
         struct words changed;   /* files of the tree, relative, that exist after the fix */

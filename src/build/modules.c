@@ -7,7 +7,8 @@
  */
 #include "build/modules.h"
 
-#include <ftw.h>
+#include <errno.h>
+#include <fts.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,10 +39,6 @@ void module_pairs_done(struct module_pairs *pairs)
         *pairs = (struct module_pairs){ 0 };
 }
 
-/* nftw() has no context; only one walk happens at a time, inside of list_built(). */
-static struct words *walk_result;
-static bool walk_failed;
-
 static bool is_module_file(const char *path)
 {
         unsigned char header[18];
@@ -55,29 +52,51 @@ static bool is_module_file(const char *path)
         return is;
 }
 
-static int walk_one(const char *path, const struct stat *unused, int type, struct FTW *walk)
+static int by_fts_name(const FTSENT **a, const FTSENT **b)
 {
-        (void)unused;
-        (void)walk;
-        if (type == FTW_F && !strstr(path, "/DEBIAN/") && !strstr(path, "/usr/lib/debug/") &&
-            is_module_file(path))
-                walk_failed |= !words_add(walk_result, path);
-        return 0;
+        return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-/* All modules that were built, as paths on the host. */
-static int list_built(const struct rebuilt *rebuilt, struct words *ret, struct error *err)
+/* The modules below a folder, in the order of their names. */
+static int list_modules(const char *folder, struct words *ret, struct error *err)
 {
-        walk_result = ret;
-        walk_failed = false;
-        nftw(rebuilt->packages, walk_one, 16, FTW_PHYS);
-        walk_result = NULL;
-        if (walk_failed)
-                return error_no_memory(err);
-        if (ret->n_items == 0)
+        FTS *walk = fts_open((char *const[]){ (char *)folder, NULL }, FTS_PHYSICAL | FTS_NOCHDIR,
+                             by_fts_name);
+        FTSENT *entry;
+        int r = 0;
+
+        if (!walk)
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read %s", folder);
+        while (r == 0 && (entry = fts_read(walk)))
+                if (entry->fts_info == FTS_F && !strstr(entry->fts_path, "/DEBIAN/") &&
+                    !strstr(entry->fts_path, "/usr/lib/debug/") &&
+                    is_module_file(entry->fts_path) && !words_add(ret, entry->fts_path))
+                        r = error_no_memory(err);
+        fts_close(walk);
+        return r;
+}
+
+int modules_list_built(const struct rebuilt *rebuilt, struct words *ret, struct error *err)
+{
+        _cleanup_free_ char *folder = rebuilt->packages
+                                              ? strdup(rebuilt->packages)
+                                              : path_format("%s%s", rebuilt->root, rebuilt->tree);
+        int r = folder ? list_modules(folder, ret, err) : error_no_memory(err);
+
+        if (r == 0 && ret->n_items == 0)
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
                                  "the source builds no program and no library");
-        return 0;
+        return r;
+}
+
+const char *modules_path_in_package(const struct rebuilt *rebuilt, const char *built)
+{
+        const char *rest = built + strlen(rebuilt->packages ? rebuilt->packages : rebuilt->root);
+
+        if (!rebuilt->packages)
+                return rest + strlen(rebuilt->tree);
+        rest++; /* the package's name comes first */
+        return rest + strcspn(rest, "/");
 }
 
 /* DT_SONAME, or NULL. */
@@ -131,29 +150,47 @@ static int open_module(const char *path, struct buffer *bytes, struct elf_view *
         return r < 0 ? r : elf_view_open(bytes->data, bytes->size, path, view, err);
 }
 
-/* Fills a pair from the two paths. */
+static int name_package(const struct rebuilt *rebuilt, struct module_pair *pair,
+                        struct error *err)
+{
+        const char *package;
+
+        if (!rebuilt->packages)
+                return 0;
+        package = pair->rebuilt_path + strlen(rebuilt->packages) + 1;
+        pair->package = strndup(package, strcspn(package, "/"));
+        return pair->package ? read_version(rebuilt, pair->package, &pair->version, err)
+                             : error_no_memory(err);
+}
+
+/*
+ * A module without a build ID can't be found in processes: named by the caller that is a fault, else it
+ * is passed over.
+ */
+enum pair_outcome { PAIR_WITHOUT_ID = 1 };
+
+/* Fills a pair from the two paths; err is set for PAIR_WITHOUT_ID as well. */
 static int pair_open(const struct rebuilt *rebuilt, const char *shipped_path,
                      const char *rebuilt_path, struct module_pair *pair, struct error *err)
 {
-        const char *package = rebuilt_path + strlen(rebuilt->packages) + 1;
         int r;
 
         pair->shipped_path = strdup(shipped_path);
         pair->rebuilt_path = strdup(rebuilt_path);
-        pair->package = strndup(package, strcspn(package, "/"));
-        if (!pair->shipped_path || !pair->rebuilt_path || !pair->package)
+        if (!pair->shipped_path || !pair->rebuilt_path)
                 return error_no_memory(err);
-        r = read_version(rebuilt, pair->package, &pair->version, err);
+        r = name_package(rebuilt, pair, err);
         if (r == 0)
                 r = open_module(shipped_path, &pair->shipped_bytes, &pair->shipped, err);
         if (r == 0)
                 r = open_module(rebuilt_path, &pair->rebuilt_bytes, &pair->rebuilt, err);
         if (r < 0)
                 return r;
-        if (!elf_view_build_id(&pair->shipped, &pair->build_id))
-                return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
-                                 "%s has no build ID, so its processes can't be found",
-                                 shipped_path);
+        if (!elf_view_build_id(&pair->shipped, &pair->build_id)) {
+                error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
+                          "%s has no build ID, so its processes can't be found", shipped_path);
+                return PAIR_WITHOUT_ID;
+        }
         pair->name = strdup(soname(&pair->rebuilt) ? soname(&pair->rebuilt)
                                                    : file_name(rebuilt_path));
         if (!pair->name)
@@ -167,7 +204,21 @@ static int pair_open(const struct rebuilt *rebuilt, const char *shipped_path,
         return 0;
 }
 
-/* Opens a pair and keeps it in the list, where it is last; a failed one is not kept. */
+static bool is_copy(const struct module_pairs *pairs, const struct module_pair *pair)
+{
+        for (size_t i = 0; i < pairs->n_items; i++)
+                if (&pairs->items[i] != pair &&
+                    build_id_equal(&pairs->items[i].build_id, &pair->build_id))
+                        return true;
+        return false;
+}
+
+static void pairs_drop_last(struct module_pairs *pairs)
+{
+        pair_done(&pairs->items[--pairs->n_items]);
+}
+
+/* Opens a pair and keeps it in the list, where it is last; only one that is whole is kept. */
 static int pairs_add(const struct rebuilt *rebuilt, const char *shipped, const char *built,
                      struct module_pairs *pairs, struct error *err)
 {
@@ -177,16 +228,20 @@ static int pairs_add(const struct rebuilt *rebuilt, const char *shipped, const c
         if (!pair)
                 return error_no_memory(err);
         r = pair_open(rebuilt, shipped, built, pair, err);
-        if (r < 0) {
-                pair_done(pair);
-                pairs->n_items--;
-        }
+        if (r != 0)
+                pairs_drop_last(pairs);
         return r;
 }
 
-static void pairs_drop_last(struct module_pairs *pairs)
+/* The same, but for a file that is a copy of one in the list, or that can't be patched. */
+static int pairs_add_once(const struct rebuilt *rebuilt, const char *shipped, const char *built,
+                          struct module_pairs *pairs, struct error *err)
 {
-        pair_done(&pairs->items[--pairs->n_items]);
+        int r = pairs_add(rebuilt, shipped, built, pairs, err);
+
+        if (r == 0 && is_copy(pairs, &pairs->items[pairs->n_items - 1]))
+                pairs_drop_last(pairs);
+        return r < 0 ? r : 0;
 }
 
 /* Does a built file answer to the name of the shipped one? */
@@ -204,31 +259,112 @@ static bool same_name(const char *built, const char *name, const char *shipped_s
         return built_soname && strcmp(built_soname, shipped_soname) == 0;
 }
 
-static int pair_named(const struct rebuilt *rebuilt, const struct words *built,
-                      const char *binary, struct module_pairs *pairs, struct error *err)
+/* Tries what has the name of `binary`; nothing is added if nothing has it (0) or it has no ID. */
+static int pair_by_name(const struct rebuilt *rebuilt, const struct words *built,
+                        const char *binary, struct module_pairs *pairs, struct error *err)
 {
         _cleanup_buffer_ struct buffer bytes = { 0 };
         struct elf_view view;
         size_t n_before = pairs->n_items;
         int r = open_module(binary, &bytes, &view, err);
 
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < built->n_items; i++) {
+        for (size_t i = 0; r == 0 && i < built->n_items; i++) {
                 if (!same_name(built->items[i], file_name(binary), soname(&view)))
                         continue;
                 if (pairs->n_items > n_before)
                         pairs_drop_last(pairs);
                 r = pairs_add(rebuilt, binary, built->items[i], pairs, err);
-                if (r < 0)
-                        return r;
-                if (pairs->items[n_before].proven == 0)
+                if (r == 0 && pairs->items[n_before].proven == 0)
                         return 0;
         }
-        if (pairs->n_items > n_before)
-                return 0; /* found, but not equal: the caller tells */
-        return error_set(err, EXIT_CODE_ERROR, 0, "check --source and --binary",
-                         "nothing that the source builds is called %s", file_name(binary));
+        return r; /* if it was found, but is not equal, the caller tells */
+}
+
+static int pair_file(const struct rebuilt *rebuilt, const struct words *built, const char *binary,
+                     struct module_pairs *pairs, struct error *err)
+{
+        size_t n_before = pairs->n_items;
+        int r = pair_by_name(rebuilt, built, binary, pairs, err);
+
+        if (r != 0)
+                return r < 0 ? r : -ENOEXEC;
+        if (pairs->n_items == n_before)
+                return error_set(err, EXIT_CODE_ERROR, 0, "check what is built, and --binary",
+                                 "nothing that the source builds is called %s", file_name(binary));
+        pairs->items[n_before].named = true;
+        if (is_copy(pairs, &pairs->items[n_before]))
+                pairs_drop_last(pairs);
+        return 0;
+}
+
+/* A module of an unpacked package: what was built for the same place, else under the same name. */
+static int pair_below(const struct rebuilt *rebuilt, const struct words *built,
+                      const char *binary, const char *place, struct module_pairs *pairs,
+                      struct error *err)
+{
+        size_t n_before = pairs->n_items;
+        int r;
+
+        for (size_t i = 0; i < built->n_items; i++) {
+                if (strcmp(modules_path_in_package(rebuilt, built->items[i]), place) != 0)
+                        continue;
+                return pairs_add_once(rebuilt, binary, built->items[i], pairs, err);
+        }
+        r = pair_by_name(rebuilt, built, binary, pairs, err);
+        if (r == 0 && pairs->n_items > n_before && is_copy(pairs, &pairs->items[n_before]))
+                pairs_drop_last(pairs);
+        return r < 0 ? r : 0;
+}
+
+static int pair_folder(const struct rebuilt *rebuilt, const struct words *built,
+                       const char *folder, struct module_pairs *pairs, struct error *err)
+{
+        _cleanup_words_ struct words shipped = { 0 };
+        _cleanup_free_ char *full = realpath(folder, NULL);
+        size_t n_before = pairs->n_items;
+        int r;
+
+        if (!full)
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read %s", folder);
+        r = list_modules(full, &shipped, err);
+        for (size_t i = 0; r == 0 && i < shipped.n_items; i++)
+                r = pair_below(rebuilt, built, shipped.items[i],
+                               shipped.items[i] + strlen(full), pairs, err);
+        if (r == 0 && pairs->n_items == n_before)
+                return error_set(err, EXIT_CODE_ERROR, 0, "check what is built, and --binary",
+                                 "no module below %s is one that the source builds", folder);
+        return r;
+}
+
+static int pair_named(const struct rebuilt *rebuilt, const struct words *built,
+                      const char *binary, struct module_pairs *pairs, struct error *err)
+{
+        struct stat status;
+
+        if (stat(binary, &status) == 0 && S_ISDIR(status.st_mode))
+                return pair_folder(rebuilt, built, binary, pairs, err);
+        return pair_file(rebuilt, built, binary, pairs, err);
+}
+
+static int pair_unshipped(const struct rebuilt *rebuilt, const struct words *built,
+                          const char *folder, struct module_pairs *pairs, struct error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < built->n_items; i++) {
+                _cleanup_free_ char *path =
+                        path_format("%s%s", folder,
+                                    modules_path_in_package(rebuilt, built->items[i]));
+
+                if (!path)
+                        return error_no_memory(err);
+                if (!path_exists(path))
+                        return error_set(err, EXIT_CODE_ERROR, ENOENT,
+                                         "remove the folder and run it again",
+                                         "%s lacks a module of the build: %s", folder, path);
+                r = pairs_add_once(rebuilt, path, built->items[i], pairs, err);
+        }
+        return r;
 }
 
 /* The installed packages that come from this source version: name and folder are the same. */
@@ -262,17 +398,17 @@ static int pair_installed(const struct store *store, const struct rebuilt *rebui
                           struct module_pairs *pairs, struct error *err)
 {
         _cleanup_words_ struct words packages = { 0 };
-        int r = list_installed(store, source, &packages, err);
+        int r = rebuilt->packages ? list_installed(store, source, &packages, err) : 0;
 
-        for (size_t i = 0; r == 0 && i < built->n_items; i++) {
+        for (size_t i = 0; r == 0 && rebuilt->packages && i < built->n_items; i++) {
+                const char *path = modules_path_in_package(rebuilt, built->items[i]);
                 const char *rest = built->items[i] + strlen(rebuilt->packages) + 1;
-                const char *path = strchr(rest, '/');
                 _cleanup_free_ char *package = strndup(rest, strcspn(rest, "/"));
 
                 if (!package)
                         return error_no_memory(err);
-                if (path && words_contain(&packages, package) && path_exists(path))
-                        r = pairs_add(rebuilt, path, built->items[i], pairs, err);
+                if (words_contain(&packages, package) && path_exists(path))
+                        r = pairs_add_once(rebuilt, path, built->items[i], pairs, err);
         }
         if (r == 0 && pairs->n_items == 0)
                 return error_set(err, EXIT_CODE_ERROR, 0,
@@ -282,18 +418,37 @@ static int pair_installed(const struct store *store, const struct rebuilt *rebui
         return r;
 }
 
+/* What a project's build left is what runs; scratch programs that have no build ID don't count. */
+static int pair_with_itself(const struct rebuilt *rebuilt, const struct words *built,
+                            struct module_pairs *pairs, struct error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < built->n_items; i++)
+                r = pairs_add_once(rebuilt, built->items[i], built->items[i], pairs, err);
+        if (r >= 0 && pairs->n_items == 0)
+                return error_set(err, EXIT_CODE_UNSUPPORTED, 0, "link with -Wl,--build-id",
+                                 "nothing that was built has a build ID, so its processes can't be "
+                                 "found");
+        return r < 0 ? r : 0;
+}
+
 int module_pairs_find(const struct store *store, const struct rebuilt *rebuilt,
-                      const struct source_package *source, const char *const *binaries,
-                      size_t n_binaries, struct module_pairs *ret, struct error *err)
+                      const struct source_package *source, const struct build_request *request,
+                      struct module_pairs *ret, struct error *err)
 {
         _cleanup_(module_pairs_done) struct module_pairs pairs = { 0 };
         _cleanup_words_ struct words built = { 0 };
-        int r = list_built(rebuilt, &built, err);
+        int r = modules_list_built(rebuilt, &built, err);
 
-        if (r == 0 && n_binaries == 0)
+        if (r == 0 && request->built_modules)
+                r = pair_unshipped(rebuilt, &built, request->built_modules, &pairs, err);
+        else if (r == 0 && request->n_binaries == 0 && !rebuilt->packages)
+                r = pair_with_itself(rebuilt, &built, &pairs, err);
+        else if (r == 0 && request->n_binaries == 0)
                 r = pair_installed(store, rebuilt, source, &built, &pairs, err);
-        for (size_t i = 0; r == 0 && i < n_binaries; i++)
-                r = pair_named(rebuilt, &built, binaries[i], &pairs, err);
+        for (size_t i = 0; r == 0 && i < request->n_binaries; i++)
+                r = pair_named(rebuilt, &built, request->binaries[i], &pairs, err);
         if (r < 0)
                 return r;
         *ret = pairs;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "build/tree.h"
 
 /* Changes when a root built by an earlier suture can't be used any more. */
 #define BUILD_RECIPE "1"
@@ -20,14 +21,19 @@ void rebuilt_done(struct rebuilt *rebuilt)
         free(rebuilt->root);
         free(rebuilt->tree);
         free(rebuilt->packages);
+        free(rebuilt->work);
+        free(rebuilt->command_log);
         *rebuilt = (struct rebuilt){ 0 };
 }
 
+/* Patches that the build applies must still be there when it is done: the tree is the source. */
 static const char build_script[] =
-        "cd /build/dsc\n"
-        "dpkg-source -x \"$DSC\" \"$TREE\"\n"
+        "if [ -n \"$DSC\" ]; then\n"
+        "        cd /build/dsc\n"
+        "        dpkg-source -x \"$DSC\" \"$TREE\"\n"
+        "fi\n"
         "cd \"$TREE\"\n"
-        "exec dpkg-buildpackage -B -us -uc -rfakeroot\n";
+        "exec dpkg-buildpackage -B -us -uc -rfakeroot --source-option=--no-unapply-patches\n";
 
 /* The epoch is left out of the path: a colon there breaks makefiles. */
 static char *tree_path(const struct source_package *source)
@@ -43,7 +49,7 @@ static int build_packages(const struct store *store, const char *root, const cha
         _cleanup_(root_command_done) struct root_command command = { .wrapped = true };
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-        if (!words_addf(&command.environment, "DSC=%s", source->dsc) ||
+        if (!words_addf(&command.environment, "DSC=%s", source->dsc ? source->dsc : "") ||
             !words_addf(&command.environment, "TREE=%s", tree) ||
             !words_addf(&command.environment,
                         "DEB_BUILD_OPTIONS=nocheck nostrip noautodbgsym parallel=%ld",
@@ -69,78 +75,113 @@ static int unpack_packages(const struct store *store, const char *root, struct e
                                err);
 }
 
-static int build_in(const struct store *store, const struct apt_state *apt, const char *base,
-                    const char *root, const struct source_package *source, const char *tree,
-                    void (*note)(void *context, const char *text), void *context,
-                    struct error *err)
+/* Where the source is to be in the root, it is made to be, owned by the builder. */
+static int place_source(const struct store *store, const char *root, const char *tree,
+                        const struct source_package *source, struct error *err)
 {
-        _cleanup_free_ char *dsc_folder = path_format("%s/build/dsc", root);
+        _cleanup_free_ char *folder = path_format("%s%s", root, source->tree ? tree : "/build/dsc");
         int r;
 
-        if (!dsc_folder)
+        if (!folder)
                 return error_no_memory(err);
+        if (!source->tree)
+                return RUN(&store->runner, "copying the source", NULL, err, "cp", "-r",
+                           source->folder, folder);
+        r = tree_copy(store, source->tree, source->key, folder, err);
+        return r < 0 ? r : RUN(&store->runner, "giving the tree to the builder", NULL, err, "chown",
+                               "-R", "-h", ROOT_BUILDER, folder);
+}
+
+static int build_in(const struct store *store, const struct apt_state *apt, const char *base,
+                    const char *root, const struct source_package *source, const char *tree,
+                    struct error *err)
+{
+        _cleanup_free_ char *depends = source->tree
+                                               ? strdup(source->tree)
+                                               : path_format("%s/%s", source->folder, source->dsc);
+        int r;
+
+        if (!depends)
+                return error_no_memory(err);
+        store_note(store, "unpacking a fresh root");
         r = root_unpack(store, base, root, err);
         if (r < 0)
                 return r;
-        note(context, "installing the build dependencies");
-        r = root_install_dependencies(store, apt, root, source, err);
+        store_note(store, "installing the build dependencies");
+        r = root_install_dependencies(store, apt, root, depends, err);
         if (r == 0)
                 r = root_install_wrapper(store, root, err);
         if (r == 0)
-                r = RUN(&store->runner, "copying the source", NULL, err, "cp", "-r",
-                        source->folder, dsc_folder);
+                r = place_source(store, root, tree, source, err);
         if (r < 0)
                 return r;
-        note(context, "building the original package");
+        store_note(store, "building the original package");
         r = build_packages(store, root, tree, source, err);
         return r < 0 ? r : unpack_packages(store, root, err);
 }
 
-static int build_and_keep(const struct store *store, const struct apt_state *apt,
-                          const char *base, const char *place,
-                          const struct source_package *source, const char *tree,
-                          void (*note)(void *context, const char *text), void *context,
-                          struct error *err)
+/* Another run may be making the very same: then this one waits, and takes it. */
+static int build_once(const struct store *store, const struct apt_state *apt, const char *base,
+                      const struct source_package *source, struct rebuilt *rebuilt,
+                      struct error *err)
 {
         _cleanup_free_ char *root = path_format("%s/root", store->temporary);
+        _cleanup_free_ char *name = path_format("build-%s", strrchr(rebuilt->root, '/') + 1);
+        _cleanup_close_ int lock = -1;
         int r;
 
-        if (!root)
+        if (!root || !name)
                 return error_no_memory(err);
-        note(context, "unpacking a fresh root");
-        r = build_in(store, apt, base, root, source, tree, note, context, err);
-        return r < 0 ? r : store_keep(store, root, place, err);
+        r = store_lock(store, name, &lock, err);
+        rebuilt->from_cache = path_exists(rebuilt->root);
+        if (r < 0 || rebuilt->from_cache)
+                return r;
+        r = build_in(store, apt, base, root, source, rebuilt->tree, err);
+        return r < 0 ? r : store_keep(store, root, rebuilt->root, err);
 }
 
-int rebuild_original(const struct store *store, const struct apt_state *apt,
-                     const struct source_package *source,
-                     void (*note)(void *context, const char *text), void *context,
-                     struct rebuilt *ret, struct error *err)
+int rebuilt_name_work(const struct store *store, struct rebuilt *rebuilt, struct error *err)
 {
-        _cleanup_(rebuilt_done) struct rebuilt rebuilt = { 0 };
-        _cleanup_free_ char *base = NULL, *base_key = NULL, *recipe = NULL;
-        char key[STORE_KEY_SIZE];
-        int r;
+        _cleanup_free_ char *all = path_format("%s" ROOT_WORK, rebuilt->root);
 
-        note(context, "making a root for the build");
-        r = root_base_ensure(store, apt, &base, &base_key, err);
-        if (r < 0)
-                return r;
-        recipe = path_format("%s %s %s", BUILD_RECIPE, base_key, source->key);
+        rebuilt->work = path_format(ROOT_WORK "/%s", store_run_name(store));
+        return all && rebuilt->work ? store_remove_stale(store, all, err) : error_no_memory(err);
+}
+
+/* Names the root by what it is made of. */
+static int name_root(const struct store *store, const struct source_package *source,
+                     const char *base_key, struct rebuilt *ret, struct error *err)
+{
+        _cleanup_free_ char *recipe = path_format("%s %s %s%s", BUILD_RECIPE, base_key,
+                                                  source->tree ? "tree " : "", source->key);
+        char key[STORE_KEY_SIZE];
+
         if (!recipe)
                 return error_no_memory(err);
         store_key(recipe, key);
-        rebuilt.root = store_path(store, "builds/%s_%s-%s", source->name, source->version, key);
-        rebuilt.tree = tree_path(source);
-        if (!rebuilt.root || !rebuilt.tree)
+        ret->root = store_path(store, "builds/%s_%s-%s", source->name, source->version, key);
+        ret->tree = tree_path(source);
+        if (!ret->root || !ret->tree)
                 return error_no_memory(err);
-        rebuilt.packages = path_format("%s" ROOT_TOOLS "/packages", rebuilt.root);
-        if (!rebuilt.packages)
-                return error_no_memory(err);
-        rebuilt.from_cache = path_exists(rebuilt.root);
-        if (!rebuilt.from_cache)
-                r = build_and_keep(store, apt, base, rebuilt.root, source, rebuilt.tree, note,
-                                   context, err);
+        ret->packages = path_format("%s" ROOT_TOOLS "/packages", ret->root);
+        return ret->packages ? 0 : error_no_memory(err);
+}
+
+int rebuild_original(const struct store *store, const struct apt_state *apt,
+                     const struct source_package *source, struct rebuilt *ret, struct error *err)
+{
+        _cleanup_(rebuilt_done) struct rebuilt rebuilt = { 0 };
+        _cleanup_free_ char *base = NULL, *base_key = NULL;
+        int r;
+
+        store_note(store, "making a root for the build");
+        r = root_base_ensure(store, apt, &base, &base_key, err);
+        if (r == 0)
+                r = name_root(store, source, base_key, &rebuilt, err);
+        if (r == 0)
+                r = build_once(store, apt, base, source, &rebuilt, err);
+        if (r == 0)
+                r = rebuilt_name_work(store, &rebuilt, err);
         if (r < 0)
                 return r;
         *ret = rebuilt;

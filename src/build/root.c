@@ -47,6 +47,15 @@ static int make_base(const struct store *store, const struct apt_state *apt, con
         return r < 0 ? r : store_keep(store, tar, path, err);
 }
 
+static int make_base_once(const struct store *store, const struct apt_state *apt,
+                          const char *path, struct error *err)
+{
+        _cleanup_close_ int lock = -1;
+        int r = store_lock(store, "base", &lock, err);
+
+        return r < 0 || path_exists(path) ? r : make_base(store, apt, path, err);
+}
+
 int root_base_ensure(const struct store *store, const struct apt_state *apt, char **ret_path,
                      char **ret_key, struct error *err)
 {
@@ -62,7 +71,7 @@ int root_base_ensure(const struct store *store, const struct apt_state *apt, cha
         key_copy = strdup(key);
         if (!path || !key_copy)
                 return error_no_memory(err);
-        r = path_exists(path) ? 0 : make_base(store, apt, path, err);
+        r = path_exists(path) ? 0 : make_base_once(store, apt, path, err);
         if (r < 0)
                 return r;
         *ret_path = STEAL(path);
@@ -80,7 +89,7 @@ int root_unpack(const struct store *store, const char *base, const char *root, s
                    "-C", root, "-xf", base);
 }
 
-/* $1: the root, $2: the folder of downloaded packages, $3: the .dsc */
+/* $1: the root, $2: the folder of downloaded packages, $3: the .dsc or tree */
 static const char install_script[] =
         "mount -t proc -o nosuid,nodev,noexec proc \"$1/proc\"\n"
         "for d in null zero full random urandom tty; do mount --bind /dev/$d \"$1/dev/$d\"; done\n"
@@ -90,31 +99,32 @@ static const char install_script[] =
         "exec apt-get build-dep --arch-only -qq -y \"$3\"\n";
 
 int root_install_dependencies(const struct store *store, const struct apt_state *apt,
-                              const char *root, const struct source_package *source,
-                              struct error *err)
+                              const char *root, const char *source, struct error *err)
 {
         _cleanup_free_ char *config = path_format("%s/root-apt.conf", store->temporary);
         _cleanup_free_ char *setting = path_format("APT_CONFIG=%s/root-apt.conf", store->temporary);
         _cleanup_free_ char *archives = store_path(store, "apt/cache/archives");
-        _cleanup_free_ char *dsc = path_format("%s/%s", source->folder, source->dsc);
+        _cleanup_close_ int lock = -1;
         struct run_options options = { .environment = (const char *const[]){ setting },
                                        .n_environment = 1 };
         int r;
 
-        if (!config || !setting || !archives || !dsc)
+        if (!config || !setting || !archives)
                 return error_no_memory(err);
-        r = apt_state_update(store, apt, false, err);
+        r = store_lock(store, APT_LOCK, &lock, err);
+        if (r == 0)
+                r = apt_state_update(store, apt, false, err);
         if (r == 0)
                 r = apt_state_config_for_root(store, apt, root, config, err);
         if (r < 0)
                 return r;
         r = RUN(&store->runner, "installing the build dependencies", &options, err, "sh", "-ec",
-                install_script, "sh", root, archives, dsc);
+                install_script, "sh", root, archives, source);
         if (r < 0 && r != -EINTR) { /* lists may be older than the archive */
                 r = apt_state_update(store, apt, true, err);
                 if (r == 0)
                         r = RUN(&store->runner, "installing the build dependencies", &options,
-                                err, "sh", "-ec", install_script, "sh", root, archives, dsc);
+                                err, "sh", "-ec", install_script, "sh", root, archives, source);
         }
         return r;
 }

@@ -10,6 +10,7 @@
 
 #define ROOT_BUILDER "59999:59999"          /* the user in the root; no account of the host */
 #define ROOT_TOOLS "/suture"                /* suture's own folder in the root */
+#define ROOT_WORK ROOT_TOOLS "/work"        /* a folder for each run, see struct rebuilt */
 #define ROOT_COMMAND_LOG ROOT_TOOLS "/log/commands"
 
 /* The tar file of the minimal root, made if it isn't there. `*ret_key` names what it is made of. */
@@ -19,10 +20,12 @@ int root_base_ensure(const struct store *store, const struct apt_state *apt, cha
 /* Unpacks the base to `root`, an empty place below the cache's tmp/. */
 int root_unpack(const struct store *store, const char *base, const char *root, struct error *err);
 
-/* Installs the build dependencies (for architecture-dependent packages) of a source package. */
+/*
+ * Installs the build dependencies (for architecture-dependent packages) of a source: the path of a
+ * .dsc file or of an unpacked tree.
+ */
 int root_install_dependencies(const struct store *store, const struct apt_state *apt,
-                              const char *root, const struct source_package *source,
-                              struct error *err);
+                              const char *root, const char *source, struct error *err);
 
 /* Makes ROOT_TOOLS with the compiler wrapper, under the names of all compilers in the root. */
 int root_install_wrapper(const struct store *store, const char *root, struct error *err);

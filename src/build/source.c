@@ -17,13 +17,15 @@ enum { MAX_DSC_BYTES = 1 << 20 };
 
 void source_package_done(struct source_package *source)
 {
+        free(source->name);
+        free(source->version);
+        free(source->tree);
         free(source->folder);
         free(source->dsc);
         free(source->key);
         *source = (struct source_package){ 0 };
 }
 
-/* Debian policy 5.6.1 and 5.6.12. They become parts of paths and of command lines. */
 static bool name_is_valid(const char *name)
 {
         return isalnum((unsigned char)name[0]) &&
@@ -37,6 +39,11 @@ static bool version_is_valid(const char *version)
                version[strspn(version, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                        "0123456789.+-~:")] == '\0' &&
                strlen(version) < 128;
+}
+
+bool source_name_is_valid(const char *name, const char *version)
+{
+        return name_is_valid(name) && version_is_valid(version);
 }
 
 static int find_dsc(struct source_package *source, struct error *err)
@@ -117,21 +124,33 @@ static int fetch_to(const struct store *store, const struct apt_state *apt,
         return r < 0 ? r : store_keep(store, folder, source->folder, err);
 }
 
+/* apt's lists and packages are one thing for all runs. */
+static int fetch_once(const struct store *store, const struct apt_state *apt,
+                      const struct source_package *source, struct error *err)
+{
+        _cleanup_close_ int lock = -1;
+        int r = store_lock(store, APT_LOCK, &lock, err);
+
+        return r < 0 || path_exists(source->folder) ? r : fetch_to(store, apt, source, err);
+}
+
 int source_package_fetch(const struct store *store, const struct apt_state *apt, const char *name,
                          const char *version, struct source_package *ret, struct error *err)
 {
-        _cleanup_(source_package_done) struct source_package source = { name, version };
+        _cleanup_(source_package_done) struct source_package source = { 0 };
         int r = 0;
 
-        if (!name_is_valid(name) || !version_is_valid(version))
+        if (!source_name_is_valid(name, version))
                 return error_set(err, EXIT_CODE_USAGE, 0,
                                  "name it as dpkg does, such as libevent=2.1.12-stable-8",
                                  "%s=%s is not a source package and version", name, version);
+        source.name = strdup(name);
+        source.version = strdup(version);
         source.folder = store_path(store, "sources/%s_%s", name, version);
-        if (!source.folder)
+        if (!source.name || !source.version || !source.folder)
                 return error_no_memory(err);
         if (!path_exists(source.folder))
-                r = fetch_to(store, apt, &source, err);
+                r = fetch_once(store, apt, &source, err);
         if (r == 0)
                 r = find_dsc(&source, err);
         if (r < 0)

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
-/* Debian source packages: exactly one version, from the archive or from the cache. */
+/* Debian source packages: exactly one version, from the archive, the cache or a local tree. */
 #include "build/aptstate.h"
 
 struct source_package {
-        const char *name, *version;  /* as asked for */
+        char *name, *version;
         char *folder;                /* holds the .dsc and all files it names */
         char *dsc;                   /* file name of the .dsc in there */
-        char *key;                   /* hash of the .dsc, for names of what is made from it */
+        char *tree;                  /* instead of both: a local tree */
+        char *key;                   /* hash of the .dsc or tree, for names of what is made of it */
 };
 void source_package_done(struct source_package *source);
+
+/* Debian policy 5.6.1 and 5.6.12: they become parts of paths and of command lines. */
+bool source_name_is_valid(const char *name, const char *version);
 
 /*
  * Takes it from the cache or fetches it with apt (which checks Debian's signatures). Where

@@ -249,25 +249,24 @@ static bool batch_add(struct batch *batch, const struct compile_log *log,
         return ok && buffer_printf(script, "\nEND-OF-JOB\n");
 }
 
-/* Runs the jobs in FIX_WORK/FOLDER; the outputs' names were given with the jobs. */
+/* Runs the jobs in FOLDER of the work folder; the outputs' names were given with the jobs. */
 static int batch_run(const struct store *store, const struct rebuilt *rebuilt,
                      const struct batch *batch, const char *folder, bool fixed, const char *what,
                      struct error *err)
 {
+        _cleanup_free_ char *tree = path_format("%s/" FIX_TREE, rebuilt->work);
         _cleanup_(root_command_done) struct root_command command = {
-                .bind_from = fixed ? FIX_TREE : NULL, .bind_to = fixed ? rebuilt->tree : NULL,
+                .bind_from = fixed ? tree : NULL, .bind_to = fixed ? rebuilt->tree : NULL,
         };
-        _cleanup_free_ char *script_inside = path_format(FIX_WORK "/%s.sh", folder);
-        _cleanup_free_ char *script_path = path_format("%s" FIX_WORK "/%s.sh", rebuilt->root,
+        _cleanup_free_ char *script_path = path_format("%s%s/%s.sh", rebuilt->root, rebuilt->work,
                                                        folder);
         _cleanup_free_ char *run = path_format(
-                "mkdir -p " FIX_WORK "/%s\ncd " FIX_WORK "/%s\n. %s\n"
+                "cd '%s'\nmkdir -p %s\ncd %s\n. ../%s.sh\n"
                 "ls | grep '[.]sh$' | sort -n | xargs -n 1 -P %ld sh -e\n",
-                folder, folder, script_inside ? script_inside : "",
-                sysconf(_SC_NPROCESSORS_ONLN));
+                rebuilt->work, folder, folder, folder, sysconf(_SC_NPROCESSORS_ONLN));
         int r;
 
-        if (!script_inside || !script_path || !run)
+        if (!tree || !script_path || !run)
                 return error_no_memory(err);
         r = file_write_atomic(script_path, batch->script.data, batch->script.size, 0644, err);
         return r < 0 ? r : root_run_script(store, rebuilt->root, &command, run, what, err);
@@ -290,8 +289,8 @@ static int read_dependencies(const struct rebuilt *rebuilt, const struct compile
                              bool *concerned, struct error *err)
 {
         for (size_t i = 0; i < n; i++) {
-                _cleanup_free_ char *path = path_format("%s" FIX_WORK "/dependencies/%zu.d",
-                                                        rebuilt->root, i);
+                _cleanup_free_ char *path = path_format("%s%s/dependencies/%zu.d", rebuilt->root,
+                                                        rebuilt->work, i);
                 _cleanup_buffer_ struct buffer rule = { 0 };
                 _cleanup_words_ struct words read = { 0 };
                 int r = path ? file_read(path, MAX_RULE_BYTES, &rule, err) : error_no_memory(err);
@@ -348,7 +347,8 @@ static int keep_readers(const struct store *store, const struct rebuilt *rebuilt
         int r = 0;
 
         for (size_t i = 0; ok && i < *n; i++) {
-                _cleanup_free_ char *output = path_format(FIX_WORK "/dependencies/%zu.d", i);
+                _cleanup_free_ char *output = path_format("%s/dependencies/%zu.d", rebuilt->work,
+                                                          i);
                 _cleanup_words_ struct words argv = { 0 };
 
                 ok = output &&
@@ -456,7 +456,7 @@ static int compile_round(const struct store *store, const struct rebuilt *rebuil
         int r;
 
         for (size_t i = 0; ok && i < list->n_items; i++) {
-                _cleanup_free_ char *output = path_format(FIX_WORK "/%s/%zu.o", folder, i);
+                _cleanup_free_ char *output = path_format("%s/%s/%zu.o", rebuilt->work, folder, i);
                 _cleanup_words_ struct words argv = { 0 };
                 char **place = fixed ? &list->items[i].fixed : &list->items[i].original;
 

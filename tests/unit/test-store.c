@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The builder's cache folder: one user at a time, no leftovers. Needs root, as commands do. */
+/* The builder's cache folder: runs side by side, no leftovers. Needs root, as commands do. */
 #include "build/store.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@ static void make_file(const char *path)
         close(fd);
 }
 
-static void test_one_at_a_time(void **state)
+static void test_side_by_side(void **state)
 {
         char folder[] = "/tmp/test-store.XXXXXX", command[64];
         struct store *store = NULL, *second = NULL;
@@ -31,11 +31,77 @@ static void test_one_at_a_time(void **state)
         assert_non_null(mkdtemp(folder));
         assert_int_equal(store_open(folder, "test", NULL, NULL, &store, &err), 0);
         assert_true(path_exists(store->log_path));
+        assert_int_equal(store_open(folder, "test", NULL, NULL, &second, &err), 0);
+        assert_string_not_equal(store->temporary, second->temporary);
+        assert_true(path_exists(store->temporary)); /* the second one did not clear it */
+        second = store_close(second);
         assert_true(path_exists(store->temporary));
-        assert_int_equal(store_open(folder, "test", NULL, NULL, &second, &err), -EBUSY);
-        assert_null(second);
-        store = store_close(store);
+        store_close(store);
+        snprintf(command, sizeof(command), "rm -r %s", folder);
+        assert_int_equal(system(command), 0);
+}
+
+static bool is_told;
+
+static void take_note(void *context, const char *text)
+{
+        (void)context;
+        is_told = strstr(text, "waiting") != NULL;
+}
+
+/* The run is interrupted as soon as it said that it waits: else it would wait forever. */
+static bool ask_told(void *context)
+{
+        (void)context;
+        return is_told;
+}
+
+static void test_lock_of_a_thing(void **state)
+{
+        char folder[] = "/tmp/test-store.XXXXXX", command[64];
+        struct store *store = NULL, *second = NULL;
+        struct error err = { 0 };
+        int lock = -1, other = -1;
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
         assert_int_equal(store_open(folder, "test", NULL, NULL, &store, &err), 0);
+        assert_int_equal(store_open(folder, "test", ask_told, NULL, &second, &err), 0);
+        second->note = take_note;
+        assert_int_equal(store_lock(store, "build-a", &lock, &err), 0);
+        assert_int_equal(store_lock(second, "build-b", &other, &err), 0);
+        close(other);
+        assert_int_equal(store_lock(second, "build-a", &other, &err), -EINTR);
+        assert_true(is_told);
+        close(lock);
+        assert_int_equal(store_lock(second, "build-a", &other, &err), 0);
+        close(other);
+        store_close(second);
+        store_close(store);
+        snprintf(command, sizeof(command), "rm -r %s", folder);
+        assert_int_equal(system(command), 0);
+}
+
+/* Folders elsewhere that bear the name of a run go with it. */
+static void test_stale_elsewhere(void **state)
+{
+        char folder[] = "/tmp/test-store.XXXXXX", path[128], mine[128], command[64];
+        struct store *store = NULL;
+        struct error err = { 0 };
+
+        (void)state;
+        assert_non_null(mkdtemp(folder));
+        assert_int_equal(store_open(folder, "test", NULL, NULL, &store, &err), 0);
+        snprintf(path, sizeof(path), "%s/work", folder);
+        assert_int_equal(mkdir(path, 0755), 0);
+        snprintf(mine, sizeof(mine), "%s/work/%s", folder, store_run_name(store));
+        make_file(mine);
+        snprintf(path, sizeof(path), "%s/work/run.gone", folder);
+        make_file(path);
+        snprintf(command, sizeof(command), "%s/work", folder);
+        assert_int_equal(store_remove_stale(store, command, &err), 0);
+        assert_true(path_exists(mine));
+        assert_false(path_exists(path));
         store_close(store);
         snprintf(command, sizeof(command), "rm -r %s", folder);
         assert_int_equal(system(command), 0);
@@ -86,7 +152,9 @@ static void test_key(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_one_at_a_time),
+                cmocka_unit_test(test_side_by_side),
+                cmocka_unit_test(test_lock_of_a_thing),
+                cmocka_unit_test(test_stale_elsewhere),
                 cmocka_unit_test(test_leftovers),
                 cmocka_unit_test(test_key),
         };
