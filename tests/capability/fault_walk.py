@@ -37,6 +37,14 @@ class Threads:
         self.victim.close()
 
 
+class Throws(Threads):
+    """Its runtime has to be told of the new code, and that it is gone."""
+
+    def __init__(self):
+        super().__init__('case-exceptions')
+        self.patch = patch_path('case-exceptions')
+
+
 class Forks(Threads):
     """Its children keep what they were born with, until they end."""
 
@@ -69,6 +77,7 @@ class Loaded:
 TARGETS = {
     'one thread': lambda: Threads('victim-lib', 'loop'),
     '64 threads': lambda: Threads('victim-lib', 'workers', 64),
+    'a C++ program': Throws,
     'a fork server': lambda: Forks('victim-lib', 'fork-server'),
     'memcached under load': Loaded,
 }

@@ -29,6 +29,14 @@ void case_hold(void)
         atomic_store(&the_victim.file->state.held, 0);
 }
 
+void case_stay(unsigned value)
+{
+        while (atomic_load(&the_victim.file->state.release) == value) {
+                atomic_store(&the_victim.file->state.held, 1);
+                doze();
+        }
+}
+
 void case_figure(int index, uint64_t value)
 {
         atomic_store(&the_victim.file->state.figure[index], value);

@@ -25,6 +25,8 @@ bool case_work(void);
 void case_hold(void);
 /* The same without waiting. */
 bool case_released(void);
+/* Stays for as long as it is asked to (`release` is `value`). */
+void case_stay(unsigned value);
 /* Reports a number. */
 void case_figure(int index, uint64_t value);
 /* A further thread, with a stack of a megabyte and without a slot. */
