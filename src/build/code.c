@@ -96,6 +96,35 @@ enum code_use code_field_use(const struct code_instruction *instruction, uint8_t
         return CODE_USE_ADDRESS;
 }
 
+static int64_t read_number(const uint8_t *from, size_t size)
+{
+        int64_t value = 0;
+
+        memcpy(&value, from, MIN(size, sizeof(value)));
+        if (size == 1)
+                return (int8_t)value;
+        if (size == 2)
+                return (int16_t)value;
+        return size == 4 ? (int32_t)value : value;
+}
+
+size_t code_numbers(const uint8_t *code, size_t size, const struct code_instruction *instruction,
+                    int64_t ret[static 2])
+{
+        size_t n = 0;
+
+        if (!instruction->valid || instruction->offset + instruction->length > size)
+                return 0;
+        code += instruction->offset;
+        if (instruction->displacement_size > 0 && !instruction->displacement_relative)
+                ret[n++] = read_number(code + instruction->displacement_at,
+                                       instruction->displacement_size);
+        if (instruction->immediate_size > 0 && !instruction->is_branch)
+                ret[n++] = read_number(code + instruction->immediate_at,
+                                       instruction->immediate_size);
+        return n;
+}
+
 bool code_is_padding(const uint8_t *code, size_t size, size_t needed)
 {
         struct code_instruction instruction;

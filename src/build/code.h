@@ -39,6 +39,13 @@ enum code_use code_field_use(const struct code_instruction *instruction, uint8_t
 size_t code_access_size(const uint8_t *code, size_t size, uint64_t offset);
 
 /*
+ * The numbers that an instruction holds as displacement from a register and as immediate value:
+ * up to two. Those that are relative to the instruction pointer don't count.
+ */
+size_t code_numbers(const uint8_t *code, size_t size, const struct code_instruction *instruction,
+                    int64_t ret[static 2]);
+
+/*
  * True if the first `needed` of `size` bytes are what stands between functions (no-operations,
  * int3). The last instruction may reach beyond them.
  */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Two layouts are equal if every member has the same place and the same kind of type. What a
- * pointer points to is no part of a layout; a named structure inside of another counts by name and
- * size, since it is compared by itself.
+ * Only what stands at the top of a compilation unit is listed: structures, functions and
+ * variables. What functions declare within is looked at when it is asked for.
  */
 #include "build/debug-info.h"
 
@@ -10,9 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/array.h"
-#include "base/buffer.h"
 
-enum { MAX_DEPTH = 24 };
+enum { MAX_DEPTH = 64 }; /* of blocks and inlined functions within each other */
 
 /* --- Reading ----------------------------------------------------------------------------- */
 
@@ -30,7 +28,7 @@ static const Dwfl_Callbacks callbacks = {
         .section_address = dwfl_offline_section_address,
 };
 
-static bool has_flag(Dwarf_Die *die, unsigned int name)
+bool debug_has_flag(Dwarf_Die *die, unsigned int name)
 {
         Dwarf_Attribute attribute;
         bool value = false;
@@ -39,13 +37,13 @@ static bool has_flag(Dwarf_Die *die, unsigned int name)
                value;
 }
 
-static bool is_structure(int tag)
+bool debug_is_structure(int tag)
 {
         return tag == DW_TAG_structure_type || tag == DW_TAG_union_type ||
                tag == DW_TAG_class_type;
 }
 
-static bool type_of(Dwarf_Die *die, Dwarf_Die *ret)
+bool debug_type_of(Dwarf_Die *die, Dwarf_Die *ret)
 {
         Dwarf_Attribute attribute;
 
@@ -53,46 +51,79 @@ static bool type_of(Dwarf_Die *die, Dwarf_Die *ret)
                dwarf_formref_die(&attribute, ret);
 }
 
-static bool add_type(struct debug_info *info, Dwarf_Die *die, const char *prefix, const char *name)
+static bool add_children(struct debug_info *info, Dwarf_Die *parent, const char *scope);
+
+static bool add_type(struct debug_info *info, Dwarf_Die *die, const char *prefix,
+                     const char *scope, const char *name)
 {
         struct debug_type *type = ARRAY_PUSH(info->types, info->n_types);
 
-        if (!type || asprintf(&type->name, "%s%s", prefix, name) < 0)
+        if (!type || asprintf(&type->name, "%s%s%s%s", prefix, scope, scope[0] ? "::" : "", name) < 0)
                 return false;
         type->die = *die;
         return true;
 }
 
 /* "typedef struct { ... } name": the structure has no name of its own. */
-static bool add_typedef(struct debug_info *info, Dwarf_Die *die)
+static bool add_typedef(struct debug_info *info, Dwarf_Die *die, const char *scope)
 {
         Dwarf_Die target;
 
-        if (!type_of(die, &target) || !is_structure(dwarf_tag(&target)) || dwarf_diename(&target))
+        if (!debug_type_of(die, &target) || !debug_is_structure(dwarf_tag(&target)) || dwarf_diename(&target))
                 return true;
-        return add_type(info, &target, "", dwarf_diename(die));
+        return add_type(info, &target, "", scope, dwarf_diename(die));
 }
 
-static bool add_die(struct debug_info *info, Dwarf_Die *die)
+static bool add_named(struct debug_named **items, size_t *n_items, Dwarf_Die *die,
+                      const char *name)
+{
+        struct debug_named *item = ARRAY_PUSH(*items, *n_items);
+
+        if (item)
+                *item = (struct debug_named){ .name = name, .die = *die };
+        return item;
+}
+
+/* The name that the linker sees, where that is another one (C++). */
+static const char *symbol_name(Dwarf_Die *die)
+{
+        Dwarf_Attribute attribute;
+        const char *name = dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute)
+                                   ? dwarf_formstring(&attribute)
+                                   : NULL;
+
+        return name ? name : dwarf_diename(die);
+}
+
+static bool add_die(struct debug_info *info, Dwarf_Die *die, const char *scope)
 {
         const char *name = dwarf_diename(die);
         int tag = dwarf_tag(die);
 
-        if (!name || has_flag(die, DW_AT_declaration))
+        if (tag == DW_TAG_namespace)
+                return add_children(info, die, name ? name : "(anonymous)");
+        if (!name || debug_has_flag(die, DW_AT_declaration))
                 return true;
-        if (is_structure(tag))
-                return add_type(info, die, tag == DW_TAG_union_type ? "union " : "struct ", name);
+        if (debug_is_structure(tag))
+                return add_type(info, die, tag == DW_TAG_union_type ? "union " : "struct ", scope,
+                                name);
         if (tag == DW_TAG_typedef)
-                return add_typedef(info, die);
-        if (tag == DW_TAG_subprogram && has_flag(die, DW_AT_external)) {
-                struct debug_function *function =
-                        ARRAY_PUSH(info->functions, info->n_functions);
+                return add_typedef(info, die, scope);
+        if (tag == DW_TAG_subprogram)
+                return add_named(&info->functions, &info->n_functions, die, symbol_name(die));
+        if (tag == DW_TAG_variable)
+                return add_named(&info->variables, &info->n_variables, die, symbol_name(die));
+        return true;
+}
 
-                if (!function)
+/* What stands in a unit or in a namespace; types in others than the outermost have a scope. */
+static bool add_children(struct debug_info *info, Dwarf_Die *parent, const char *scope)
+{
+        Dwarf_Die child;
+
+        for (int r = dwarf_child(parent, &child); r == 0; r = dwarf_siblingof(&child, &child))
+                if (!add_die(info, &child, scope))
                         return false;
-                function->name = name;
-                function->die = *die;
-        }
         return true;
 }
 
@@ -107,20 +138,20 @@ static int read_units(struct debug_info *info, Dwarf *dwarf, struct error *err)
         size_t header_size;
 
         while (dwarf_nextcu(dwarf, offset, &next, &header_size, NULL, NULL, NULL) == 0) {
-                Dwarf_Die unit, child;
-                int r;
+                Dwarf_Die unit;
 
                 if (!dwarf_offdie(dwarf, offset + header_size, &unit))
                         break;
-                for (r = dwarf_child(&unit, &child); r == 0; r = dwarf_siblingof(&child, &child))
-                        if (!add_die(info, &child))
-                                return error_no_memory(err);
+                if (!add_children(info, &unit, ""))
+                        return error_no_memory(err);
                 offset = next;
         }
         if (info->n_types > 0)
                 qsort(info->types, info->n_types, sizeof(*info->types), by_name);
         if (info->n_functions > 0)
                 qsort(info->functions, info->n_functions, sizeof(*info->functions), by_name);
+        if (info->n_variables > 0)
+                qsort(info->variables, info->n_variables, sizeof(*info->variables), by_name);
         return info->n_types + info->n_functions > 0 ? 0 : DEBUG_INFO_NONE;
 }
 
@@ -146,201 +177,85 @@ void debug_info_done(struct debug_info *info)
                 free(info->types[i].name);
         free(info->types);
         free(info->functions);
+        free(info->variables);
         if (info->dwfl)
                 dwfl_end(info->dwfl);
         *info = (struct debug_info){ 0 };
 }
 
-/* --- What a type is ---------------------------------------------------------------------- */
+/* --- Uses -------------------------------------------------------------------------------- */
 
-static bool describe_type(Dwarf_Die *die, struct buffer *ret, unsigned depth);
-
-static long long number_of(Dwarf_Die *die, unsigned int name, long long otherwise)
+bool debug_strip(Dwarf_Die *type, bool pointers, Dwarf_Die *ret)
 {
-        Dwarf_Attribute attribute;
-        Dwarf_Word value;
+        *ret = *type;
+        for (unsigned i = 0; i < MAX_DEPTH; i++) {
+                Dwarf_Die next;
 
-        if (!dwarf_attr_integrate(die, name, &attribute) ||
-            dwarf_formudata(&attribute, &value) != 0)
-                return otherwise;
-        return (long long)value;
+                switch (dwarf_tag(ret)) {
+                case DW_TAG_pointer_type:
+                case DW_TAG_reference_type:
+                case DW_TAG_rvalue_reference_type:
+                case DW_TAG_array_type:
+                        if (!pointers)
+                                return true;
+                        break;
+                case DW_TAG_typedef:
+                case DW_TAG_const_type:
+                case DW_TAG_volatile_type:
+                case DW_TAG_restrict_type:
+                case DW_TAG_atomic_type:
+                        break;
+                default:
+                        return true;
+                }
+                if (!debug_type_of(ret, &next))
+                        return false;
+                *ret = next;
+        }
+        return false;
 }
 
-/* In bits from the start of the structure (DWARF 5, 5.7.6; DWARF 4 has a location). */
-static long long member_place(Dwarf_Die *member)
+static bool is_of_type(Dwarf_Die *die, Dwarf_Off type)
 {
-        long long bits = number_of(member, DW_AT_data_bit_offset, -1);
+        Dwarf_Die own, stripped;
 
-        return bits >= 0 ? bits : 8 * number_of(member, DW_AT_data_member_location, 0);
+        return debug_type_of(die, &own) && debug_strip(&own, true, &stripped) &&
+               dwarf_dieoffset(&stripped) == type;
 }
 
-static bool describe_member(Dwarf_Die *member, struct buffer *ret, unsigned depth)
+static bool mentions(Dwarf_Die *die, Dwarf_Off type, unsigned depth)
 {
-        Dwarf_Die type;
-
-        if (!buffer_printf(ret, "@%lld:%lld ", member_place(member),
-                           number_of(member, DW_AT_bit_size, -1)))
-                return false;
-        return type_of(member, &type) ? describe_type(&type, ret, depth + 1)
-                                      : buffer_printf(ret, "void");
-}
-
-static bool describe_structure(Dwarf_Die *die, struct buffer *ret, unsigned depth)
-{
-        const char *name = dwarf_diename(die);
         Dwarf_Die child;
 
-        if (name)
-                return buffer_printf(ret, "%s %s (%lld bytes)",
-                                     dwarf_tag(die) == DW_TAG_union_type ? "union" : "struct",
-                                     name, number_of(die, DW_AT_byte_size, -1));
-        if (!buffer_printf(ret, "{%lld ", number_of(die, DW_AT_byte_size, -1)))
-                return false;
-        for (int r = dwarf_child(die, &child); r == 0; r = dwarf_siblingof(&child, &child))
-                if (dwarf_tag(&child) == DW_TAG_member &&
-                    (!describe_member(&child, ret, depth) || !buffer_printf(ret, "; ")))
-                        return false;
-        return buffer_printf(ret, "}");
-}
-
-static bool describe_array(Dwarf_Die *die, struct buffer *ret, unsigned depth)
-{
-        Dwarf_Die child, type;
-
-        for (int r = dwarf_child(die, &child); r == 0; r = dwarf_siblingof(&child, &child)) {
-                long long count = number_of(&child, DW_AT_count, -1);
-
-                if (dwarf_tag(&child) != DW_TAG_subrange_type)
-                        continue;
-                if (count < 0)
-                        count = number_of(&child, DW_AT_upper_bound, -1) + 1;
-                if (!buffer_printf(ret, "[%lld]", count))
-                        return false;
-        }
-        return !type_of(die, &type) || describe_type(&type, ret, depth + 1);
-}
-
-static bool describe_type(Dwarf_Die *die, struct buffer *ret, unsigned depth)
-{
-        Dwarf_Die type;
-
         if (depth > MAX_DEPTH)
-                return buffer_printf(ret, "...");
-        switch (dwarf_tag(die)) {
-        case DW_TAG_typedef:
-        case DW_TAG_const_type:
-        case DW_TAG_volatile_type:
-        case DW_TAG_restrict_type:
-        case DW_TAG_atomic_type:
-                return type_of(die, &type) ? describe_type(&type, ret, depth + 1)
-                                           : buffer_printf(ret, "void");
-        case DW_TAG_pointer_type:
-        case DW_TAG_reference_type:
-                return buffer_printf(ret, "pointer");
-        case DW_TAG_enumeration_type:
-                return buffer_printf(ret, "enum of %lld bytes",
-                                     number_of(die, DW_AT_byte_size, -1));
-        case DW_TAG_array_type:
-                return describe_array(die, ret, depth);
-        case DW_TAG_structure_type:
-        case DW_TAG_union_type:
-        case DW_TAG_class_type:
-                return describe_structure(die, ret, depth);
-        default:
-                return buffer_printf(ret, "%s", dwarf_diename(die) ? dwarf_diename(die) : "?");
-        }
-}
-
-/* --- Comparing --------------------------------------------------------------------------- */
-
-static bool next_child(Dwarf_Die *parent, int tag, bool *started, Dwarf_Die *child)
-{
-        int r = *started ? dwarf_siblingof(child, child) : dwarf_child(parent, child);
-
-        *started = true;
-        while (r == 0 && dwarf_tag(child) != tag)
-                r = dwarf_siblingof(child, child);
-        return r == 0;
-}
-
-static const char *name_of(Dwarf_Die *die)
-{
-        const char *name = dwarf_diename(die);
-
-        return name ? name : "(unnamed)";
-}
-
-static bool types_equal(Dwarf_Die *a, Dwarf_Die *b, bool members, struct buffer *x,
-                        struct buffer *y)
-{
-        Dwarf_Die p, q;
-
-        buffer_done(x);
-        buffer_done(y);
-        if (members)
-                return describe_member(a, x, 0) && describe_member(b, y, 0) &&
-                       strcmp((char *)x->data, (char *)y->data) == 0;
-        if (!buffer_printf(x, "%s", "") || !buffer_printf(y, "%s", ""))
-                return false;
-        if (type_of(a, &p))
-                describe_type(&p, x, 0);
-        if (type_of(b, &q))
-                describe_type(&q, y, 0);
-        return strcmp((char *)x->data, (char *)y->data) == 0;
-}
-
-bool debug_type_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size)
-{
-        _cleanup_buffer_ struct buffer x = { 0 }, y = { 0 };
-        long long size_a = number_of(a, DW_AT_byte_size, -1);
-        long long size_b = number_of(b, DW_AT_byte_size, -1);
-        bool started_a = false, started_b = false;
-        Dwarf_Die p, q;
-
-        for (;;) {
-                bool more_a = next_child(a, DW_TAG_member, &started_a, &p);
-                bool more_b = next_child(b, DW_TAG_member, &started_b, &q);
-
-                if (!more_a && !more_b)
+                return true;
+        for (int r = dwarf_child(die, &child); r == 0; r = dwarf_siblingof(&child, &child)) {
+                switch (dwarf_tag(&child)) {
+                case DW_TAG_variable:
+                case DW_TAG_formal_parameter:
+                        if (is_of_type(&child, type))
+                                return true;
                         break;
-                if (!more_a)
-                        snprintf(what, what_size, "member %s is new", name_of(&q));
-                else if (!more_b)
-                        snprintf(what, what_size, "member %s is gone", name_of(&p));
-                else if (!types_equal(&p, &q, true, &x, &y))
-                        snprintf(what, what_size, "member %s is another one, or elsewhere",
-                                 name_of(&q));
-                else
-                        continue;
-                return true;
+                case DW_TAG_lexical_block:
+                case DW_TAG_inlined_subroutine:
+                        if (mentions(&child, type, depth + 1))
+                                return true;
+                        break;
+                default:
+                        break;
+                }
         }
-        snprintf(what, what_size, "its size is %lld bytes instead of %lld", size_b, size_a);
-        return size_a != size_b;
+        return false;
 }
 
-bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size)
+bool debug_function_mentions(const struct debug_info *info, const char *name, Dwarf_Die *type)
 {
-        _cleanup_buffer_ struct buffer x = { 0 }, y = { 0 };
-        bool started_a = false, started_b = false;
-        Dwarf_Die p, q;
+        Dwarf_Off offset = dwarf_dieoffset(type);
 
-        if (!types_equal(a, b, false, &x, &y)) {
-                snprintf(what, what_size, "it returns another type");
-                return true;
-        }
-        for (unsigned i = 1;; i++) {
-                bool more_a = next_child(a, DW_TAG_formal_parameter, &started_a, &p);
-                bool more_b = next_child(b, DW_TAG_formal_parameter, &started_b, &q);
-
-                if (!more_a && !more_b)
-                        return false;
-                if (more_a != more_b)
-                        snprintf(what, what_size, "it has %s parameters",
-                                 more_b ? "more" : "fewer");
-                else if (!types_equal(&p, &q, false, &x, &y))
-                        snprintf(what, what_size, "parameter %u has another type", i);
-                else
-                        continue;
-                return true;
-        }
+        for (size_t i = 0; i < info->n_functions; i++)
+                if (strcmp(info->functions[i].name, name) == 0 &&
+                    (is_of_type(&info->functions[i].die, offset) ||
+                     mentions(&info->functions[i].die, offset, 0)))
+                        return true;
+        return false;
 }

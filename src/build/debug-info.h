@@ -15,7 +15,7 @@ struct debug_type {
         Dwarf_Die die;
 };
 
-struct debug_function {
+struct debug_named {
         const char *name;
         Dwarf_Die die;
 };
@@ -24,8 +24,10 @@ struct debug_info {
         Dwfl *dwfl;
         struct debug_type *types;         /* by name */
         size_t n_types;
-        struct debug_function *functions; /* with external linkage, by name */
+        struct debug_named *functions;    /* defined ones, by name; one name may come twice */
         size_t n_functions;
+        struct debug_named *variables;    /* outside of functions, by name */
+        size_t n_variables;
 };
 
 enum debug_info_outcome {
@@ -35,10 +37,12 @@ enum debug_info_outcome {
 int debug_info_open(const char *path, struct debug_info *ret, struct error *err);
 void debug_info_done(struct debug_info *info);
 
-/*
- * Compares two structures. False if they are laid out alike; names of members don't matter. Else
- * `what` says what differs: "member limit: ...".
- */
-bool debug_type_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size);
-/* The same for result and parameters of two functions. */
-bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size);
+
+bool debug_has_flag(Dwarf_Die *die, unsigned int name);
+bool debug_is_structure(int tag);
+/* The type of a variable, member, parameter, or what a pointer points to. False: void. */
+bool debug_type_of(Dwarf_Die *die, Dwarf_Die *ret);
+/* Without typedef, const and their kind; with `pointers` also what they and arrays lead to. */
+bool debug_strip(Dwarf_Die *type, bool pointers, Dwarf_Die *ret);
+/* True if a variable, parameter or result of the function is of that type, or leads to it. */
+bool debug_function_mentions(const struct debug_info *info, const char *name, Dwarf_Die *type);

@@ -70,7 +70,9 @@ static void build_patch(struct compiled *compiled, const struct compiled_options
 {
         bool no_library_paths = options->no_library_paths;
         char original[96], fixed[96], shipped[96], symbols[96];
-        struct object_pair pair = { options->hand ? NULL : original, fixed, "test.c" };
+        struct object_pair pair = {
+                .original = options->hand ? NULL : original, .fixed = fixed, .unit = "test.c",
+        };
         struct objects_target target = {
                 .pairs = &pair, .n_pairs = 1, .shipped = shipped, .symbols = symbols,
                 .library_paths = library_paths,
