@@ -4,7 +4,6 @@
 What could not be fetched raises Absent: that is no verdict on a fix, and is never shown as one.
 """
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -140,17 +139,3 @@ class VersionKey:
     def __lt__(self, other):
         return subprocess.run(['dpkg', '--compare-versions', self.text, 'lt', other.text],
                               check=False).returncode == 0
-
-
-def modules_below(folder):
-    """The programs and libraries in a root that have a build ID, debug files left out."""
-    found = []
-    for path in sorted(folder.rglob('*')):
-        if path.is_symlink() or not path.is_file() or 'debug' in path.relative_to(folder).parts:
-            continue
-        with open(path, 'rb') as file:
-            head = file.read(18)
-        # ELF, 64 bits, a program or a shared object.
-        if head[:5] == b'\x7fELF\x02' and head[16] in (2, 3):
-            found.append(path)
-    return found

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the corpus: every row, fix by fix, each made into a patch and tried on a busy process.
 
-One worker takes one row at a time. Workers share what is built (its names carry what it was built
-from) and each have a lock, a scratch folder and an apt of their own, since one build at a time may use
-a cache. Whatever goes wrong with one fix or row becomes its result; nothing ends the run but a signal.
+One worker takes one row at a time; all use one cache. Whatever goes wrong with one fix or row becomes its result; nothing ends the run but a signal.
 """
 import argparse
 import concurrent.futures
@@ -39,7 +37,11 @@ def read_arguments():
                         help='leave out what was made and, where it was tried, went well')
     parser.add_argument('--report', action='store_true', help='only write the document')
     parser.add_argument('--no-report', action='store_true', help='do not write the document')
+    parser.add_argument('--live', action='store_true',
+                        help='make nothing; only try the patches that were made')
     parser.add_argument('--no-live', action='store_true', help='only make the patches')
+    parser.add_argument('--no-whole', action='store_true',
+                        help='do not try all fixes of a row as one patch')
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='rows at a time')
     parser.add_argument('--state', type=pathlib.Path, default=ROOT / 'build-corpus',
                         metavar='FOLDER', help='results, sources, patches (default build-corpus)')
@@ -53,19 +55,6 @@ def read_arguments():
     arguments.cache = (arguments.cache or arguments.state / 'cache').resolve()
     arguments.state = arguments.state.resolve()
     return arguments
-
-
-def make_lane(cache, number):
-    """A cache folder for one worker, that shares what is finished with the others."""
-    if number == 0:
-        return cache
-    lane = cache.with_name(f'{cache.name}-{number + 1}')
-    lane.mkdir(exist_ok=True)
-    for name in ('builds', 'bases', 'sources'):
-        (cache / name).mkdir(parents=True, exist_ok=True)
-        if not (lane / name).exists():
-            (lane / name).symlink_to(cache / name)
-    return lane
 
 
 class Job:
@@ -83,9 +72,9 @@ class Job:
         self.lost, self.version = [], row.vulnerable
 
     def result(self, label, **more):
+        now = datetime.datetime.now(datetime.timezone.utc)
         result = {'kind': self.row.kind, 'source': self.row.source, 'version': self.version,
-                  'fix': label,
-                  'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d %H:%M')}
+                  'fix': label, 'date': now.strftime('%Y-%m-%d %H:%M')}
         result.update(more)
         self.state.add(result)
         live = result.get('live', {})
@@ -107,13 +96,32 @@ class Job:
 
     def run(self):
         try:
-            if self.row.kind == 'shipped':
+            if self.arguments.live:
+                self.run_live()
+            elif self.row.kind == 'shipped':
                 self.run_shipped()
             else:
                 self.run_popped()
         except debian.Absent as error:
-            if not self.arguments.only and self.wanted('all'):
+            if self.wanted('all') or self.arguments.only:
                 self.result('all', outcome='not to be had', sentence=str(error))
+
+    def run_live(self):
+        """The patches of an earlier run, with the modules they were made for."""
+        folder = self.folder / ('root' if self.row.kind == 'shipped' else 'modules')
+        for known in list(self.state.results.values()):
+            if (known['kind'], known['source']) != (self.row.kind, self.row.source) or \
+                    known['outcome'] != 'made' or self.suture.stop.is_set() or \
+                    not self.wanted(known['fix']):
+                continue
+            live = exercise.exercise(self.suture, self.row.source, folder,
+                                     self.patch_file(known['fix']), known['digest'])
+            self.version = known['version']
+            self.result(known['fix'], **{name: value for name, value in known.items() if name not in
+                                         ('kind', 'source', 'version', 'fix', 'live')}, live=live)
+
+    def patch_file(self, label):
+        return self.spatches / (label.replace(' ', '_').replace('/', '_')[:100] + '.spatch')
 
     # --- what was shipped
 
@@ -123,10 +131,9 @@ class Job:
         tree = self.archive.unpack(row.source, row.vulnerable, self.folder / 'vulnerable')
         fixes = self.choose_fixes(self.new_patches(tree, fixed))
         root = self.archive.shipped_root(row.source, row.vulnerable, self.folder / 'root')
-        binaries = [word for path in debian.modules_below(root) for word in ('--binary', path)]
-        origin = ['--source', f'{row.source}={row.vulnerable}', *binaries]
+        origin = ['--source', f'{row.source}={row.vulnerable}', '--binary', root]
         self.run_fixes(tree, fixes, origin, lambda label: root)
-        if self.wanted(WHOLE) and not self.suture.stop.is_set():
+        if not self.arguments.no_whole and self.wanted(WHOLE) and not self.suture.stop.is_set():
             self.make(WHOLE, origin + ['--fixed-source', row.fixed], root, {})
 
     def new_patches(self, tree, fixed):
@@ -195,7 +202,7 @@ class Job:
         self.make(fix.label, origin + words + cves, folder, facts)
 
     def make(self, label, words, folder, facts):
-        file = self.spatches / (label.replace(' ', '_').replace('/', '_')[:100] + '.spatch')
+        file = self.patch_file(label)
         file.unlink(missing_ok=True)
         words = words + ['--output', file] + ([] if '--cve' in words else ['--id', file.stem[:40]
                                               .replace('_', '-')])
@@ -218,19 +225,16 @@ def tell(sentence):
     print(f'{now} {sentence}', flush=True)
 
 
-def run_row(arguments, state, row, stop, lanes, remarks):
+def run_row(arguments, state, row, stop, remarks):
     if stop.is_set():
         return
-    number = lanes.pop()
     try:
-        suture = build.Suture(arguments.suture, make_lane(arguments.cache, number), stop)
+        suture = build.Suture(arguments.suture, arguments.cache, stop)
         Job(arguments, state, row, suture, remarks).run()
     except Exception as error:   # pylint: disable=broad-except
         # A defect of this tool or its surroundings; it must not look like a result of a fix.
         tell(f'{row.name}: {type(error).__name__}: {error}')
         traceback.print_exc(file=sys.stdout)
-    finally:
-        lanes.append(number)
 
 
 def run_all(arguments, state):
@@ -240,10 +244,9 @@ def run_all(arguments, state):
     chosen = [row for row in rows.read_rows()
               if (not arguments.sources or row.source in arguments.sources) and
               (not arguments.kind or row.kind == arguments.kind)]
-    lanes = list(range(arguments.jobs))
     remarks = rows.read_remarks()
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        work = [pool.submit(run_row, arguments, state, row, stop, lanes, remarks)
+        work = [pool.submit(run_row, arguments, state, row, stop, remarks)
                 for row in chosen]
         for one in work:
             while not one.done():

@@ -21,13 +21,19 @@ class State:
                     result = json.loads(line)
                 except ValueError:
                     continue    # the last line of a run that was killed
-                self.results[key(result)] = result
+                if result.get('gone'):
+                    self.results.pop(key(result), None)
+                else:
+                    self.results[key(result)] = result
+
+    def write(self, result):
+        with open(self.path, 'a', encoding='utf-8') as file:
+            file.write(json.dumps(result) + '\n')
 
     def add(self, result):
         with self.lock:
             self.results[key(result)] = result
-            with open(self.path, 'a', encoding='utf-8') as file:
-                file.write(json.dumps(result) + '\n')
+            self.write(result)
 
     def find(self, row, label):
         return self.results.get((row.kind, row.source, label))
@@ -38,3 +44,4 @@ class State:
             for known in list(self.results):
                 if known[:2] == (row.kind, row.source) and known[2] not in labels:
                     del self.results[known]
+                    self.write(dict(zip(('kind', 'source', 'fix'), known), gone=True))
