@@ -14,7 +14,10 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "build/built-modules.h"
+#include "build/change-kind.h"
+#include "build/difference.h"
 #include "build/objects.h"
+#include "build/project.h"
 #include "build/tree.h"
 #include "build/units.h"
 
@@ -37,6 +40,9 @@ struct job {
         struct source_package source;
         struct rebuilt rebuilt;
         struct module_pairs modules;
+        struct difference difference;  /* if the fix was given as the fixed source */
+        const char *const *fix_paths;  /* the fix, as patch files */
+        size_t n_fixes;
         struct applied_fix fix;
         struct compile_log log;
         struct unit_list *units;       /* one list for each module */
@@ -63,7 +69,7 @@ static void job_done(struct job *job)
         for (size_t i = 0; job->units && i < job->modules.n_items; i++)
                 unit_list_done(&job->units[i]);
         free(job->units);
-        for (size_t i = 0; job->fixes && i < job->request->n_fixes; i++)
+        for (size_t i = 0; job->fixes && i < job->n_fixes; i++)
                 free((char *)job->fixes[i].name);
         free(job->fixes);
         free(job->id);
@@ -72,6 +78,7 @@ static void job_done(struct job *job)
         buffer_done(&job->patch);
         compile_log_done(&job->log);
         applied_fix_done(&job->fix);
+        difference_done(&job->difference);
         module_pairs_done(&job->modules);
         rebuilt_done(&job->rebuilt);
         source_package_done(&job->source);
@@ -249,13 +256,26 @@ static int build_debian(struct job *job, struct error *err)
                                             err);
 }
 
+static int build_project(struct job *job, struct error *err)
+{
+        const struct build_request *request = job->request;
+        int r = project_name(request, &job->source, err);
+
+        if (r < 0)
+                return r;
+        note(job, "running the build command");
+        return project_build_in_place(job->store, request->tree, request->command, &job->rebuilt,
+                                      err);
+}
+
 static int do_original(struct job *job, struct error *err)
 {
         const struct build_request *request = job->request;
         int r;
 
         begin_step(job, STEP_ORIGINAL);
-        r = build_debian(job, err);
+        r = request->origin == BUILD_FROM_PROJECT ? build_project(job, err)
+                                                  : build_debian(job, err);
         if (r == 0 && request->built_modules)
                 r = built_modules_make(job->store, &job->rebuilt, request->built_modules, err);
         if (r < 0)
@@ -273,58 +293,26 @@ static int do_original(struct job *job, struct error *err)
 
 /* --- the fixed source -------------------------------------------------------------------------- */
 
-static bool has_ending(const char *name, const char *const *endings, size_t n)
-{
-        size_t length = strlen(name);
-
-        for (size_t i = 0; i < n; i++)
-                if (length >= strlen(endings[i]) &&
-                    strcmp(name + length - strlen(endings[i]), endings[i]) == 0)
-                        return true;
-        return false;
-}
-
-/* Files that no module is made from, whatever they contain. */
-static bool is_beside_the_code(const char *name)
-{
-        static const char *const folders[] = {
-                "test", "doc", "example", "sample", "debian/", "man/", ".github/", "fuzz",
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-                if (strncmp(name, folders[i], strlen(folders[i])) == 0)
-                        return true;
-        return false;
-}
-
 /* What the fix changes beside C files can't be seen in objects, so it is said. */
 static int find_other_changes(struct job *job, struct error *err)
 {
-        static const char *const sources[] = {
-                ".y", ".yy", ".l", ".ll", ".rl", ".gperf", ".S", ".s", ".asm",
-        };
-        static const char *const recipes[] = {
-                ".ac", ".am", ".m4", ".cmake", "Makefile", "CMakeLists.txt", "meson.build", ".mk",
-                ".in",
-        };
+        int r = 0;
 
-        for (size_t i = 0; i < job->fix.changed.n_items; i++) {
-                const char *name = job->fix.changed.items[i];
-                int r = 0;
+        for (size_t i = 0; r == 0 && i < job->fix.others.n_items; i++) {
+                const char *name = job->fix.others.items[i];
 
-                if (is_beside_the_code(name))
-                        continue;
-                if (has_ending(name, sources, ARRAY_SIZE(sources)))
+                if (change_kind_of(name) == CHANGE_OTHER_CODE)
                         r = add_finding(job, "SB203", true, name,
                                         "the fix changes a source that is not C", err);
-                else if (has_ending(name, recipes, ARRAY_SIZE(recipes)))
+                else
                         r = add_finding(job, "SB204", false, name,
                                         "the fix also changes how the package is built; that part "
                                         "is left out", err);
-                if (r < 0)
-                        return r;
         }
-        return 0;
+        for (size_t i = 0; r == 0 && i < job->difference.removed.n_items; i++)
+                r = add_finding(job, "SB204", false, job->difference.removed.items[i],
+                                "the fixed source does not have this file any more", err);
+        return r;
 }
 
 static bool is_unit(const struct job *job, const char *name)
@@ -336,17 +324,22 @@ static bool is_unit(const struct job *job, const char *name)
         return false;
 }
 
+static bool is_header(const char *name)
+{
+        const char *dot = strrchr(name, '.');
+
+        return dot && (dot[1] == 'h' || dot[1] == 'H' || dot[1] == 'i');
+}
+
 /* A part of the fix that did not fit matters if it is in what the modules are made from. */
 static int find_misfits(struct job *job, struct error *err)
 {
-        static const char *const headers[] = { ".h", ".hh", ".hpp", ".inc" };
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < job->fix.failed.n_items; i++) {
                 const char *name = job->fix.failed.items[i];
-                bool matters = is_unit(job, name) ||
-                               (has_ending(name, headers, ARRAY_SIZE(headers)) &&
-                                !is_beside_the_code(name));
+                bool matters = is_unit(job, name) || words_contain(&job->fix.read, name) ||
+                               (change_kind_beside(name) == CHANGE_CODE && is_header(name));
 
                 r = add_finding(job, "SB201", matters, name,
                                 matters ? "a part of the fix does not fit this version"
@@ -392,23 +385,32 @@ static bool was_compiled(const struct job *job)
         return false;
 }
 
+static const char *nothing_concerned_next(const struct job *job)
+{
+        if (was_compiled(job))
+                return "name the module that the fix is for with --binary";
+        if (job->request->in_place)
+                return "if the build took it as it was, remove what was built first (make clean); "
+                       "else nothing has to be patched: this build does not hold that code";
+        return "nothing has to be patched: this build does not hold that code";
+}
+
 static int nothing_concerned(const struct job *job, struct error *err)
 {
         _cleanup_buffer_ struct buffer names = { 0 };
 
+        if (job->fix.changed.n_items == 0)
+                return error_set(err, EXIT_CODE_ERROR, 0, "nothing has to be patched",
+                                 "the fix changes no C or C++ file%s%s",
+                                 job->fix.aside.n_items ? ", but " : "",
+                                 job->fix.aside.n_items ? job->fix.aside.items[0] : "");
         for (size_t i = 0; i < job->modules.n_items; i++)
                 if (!buffer_printf(&names, "%s%s", i ? ", " : "", job->modules.items[i].name))
                         return error_no_memory(err);
-        error_set(err, EXIT_CODE_ERROR, 0, NULL,
+        error_set(err, EXIT_CODE_ERROR, 0, nothing_concerned_next(job),
                   "the fix changes nothing that %s is made from: %s%s %s", (char *)names.data,
                   job->fix.changed.items[0], job->fix.changed.n_items > 1 ? " and the others" : "",
-                  was_compiled(job) ? "belong to other modules"
-                                    : "did not go into this build of the package");
-        if (err)
-                snprintf(err->next, sizeof(err->next), "%s",
-                         was_compiled(job)
-                                 ? "name the module that the fix is for with --binary"
-                                 : "nothing has to be patched: this build does not hold that code");
+                  was_compiled(job) ? "belong to other modules" : "did not go into this build");
         return -ENOENT;
 }
 
@@ -445,14 +447,77 @@ static int compile_units(struct job *job, struct error *err)
         return 0;
 }
 
+static int fetch_fixed(struct job *job, struct source_package *ret, struct error *err)
+{
+        const struct build_request *request = job->request;
+        char key[STORE_KEY_SIZE];
+        int r;
+
+        if (request->origin == BUILD_FROM_PACKAGE)
+                return source_package_fetch(job->store, &job->apt, job->source.name,
+                                            request->fixed_version, ret, err);
+        if (request->origin == BUILD_FROM_TREE)
+                return tree_read_package(job->store, request->fixed_tree, ret, err);
+        r = tree_key(job->store, request->fixed_tree, key, err);
+        if (r < 0)
+                return r;
+        ret->name = strdup(job->source.name);
+        ret->version = strdup("fixed");
+        ret->tree = realpath(request->fixed_tree, NULL);
+        ret->key = strdup(key);
+        return ret->name && ret->version && ret->tree && ret->key ? 0 : error_no_memory(err);
+}
+
+/* The fix as patch files: those that were given, or one that is made from the fixed source. */
+static int find_fix(struct job *job, struct error *err)
+{
+        _cleanup_(source_package_done) struct source_package fixed = { 0 };
+        int r;
+
+        job->fix_paths = job->request->fixes;
+        job->n_fixes = job->request->n_fixes;
+        if (job->n_fixes > 0)
+                return 0;
+        note(job, "comparing it with the fixed source");
+        if (!job->source.tree && job->request->origin == BUILD_FROM_PROJECT)
+                job->source.tree = realpath(job->request->tree, NULL);
+        r = fetch_fixed(job, &fixed, err);
+        if (r == 0 && strcmp(fixed.name, job->source.name) != 0)
+                return error_set(err, EXIT_CODE_ERROR, 0, "check the two trees",
+                                 "%s is the source of %s, not of %s", job->request->fixed_tree,
+                                 fixed.name, job->source.name);
+        if (r == 0)
+                r = difference_make(job->store, &job->rebuilt, &job->source, &fixed,
+                                    &job->difference, err);
+        job->fix_paths = (const char *const *)&job->difference.patch;
+        job->n_fixes = 1;
+        return r;
+}
+
+static int set_aside(struct job *job, struct error *err)
+{
+        struct words names = { 0 };
+        bool ok = fix_set_aside_unread(&job->fix) &&
+                  words_extend(&names, (const char *const *)job->fix.aside.items,
+                               job->fix.aside.n_items) &&
+                  words_extend(&names, (const char *const *)job->difference.set_aside.items,
+                               job->difference.set_aside.n_items);
+
+        job->result->set_aside = names.items;
+        job->result->n_set_aside = names.n_items;
+        return ok ? 0 : error_no_memory(err);
+}
+
 static int do_fixed(struct job *job, struct error *err)
 {
         size_t n = 0;
         int r;
 
         begin_step(job, STEP_FIXED);
-        r = fix_apply(job->store, &job->rebuilt, job->request->fixes, job->request->n_fixes,
-                      &job->fix, err);
+        r = find_fix(job, err);
+        if (r == 0)
+                r = fix_apply(job->store, &job->rebuilt, job->fix_paths, job->n_fixes, &job->fix,
+                              err);
         if (r == 0)
                 r = units_read_log(&job->rebuilt, &job->log, err);
         if (r < 0)
@@ -469,7 +534,9 @@ static int do_fixed(struct job *job, struct error *err)
                 return r;
         if (n == 0)
                 return nothing_concerned(job, err);
-        r = list_unit_names(job, err);
+        r = set_aside(job, err);
+        if (r == 0)
+                r = list_unit_names(job, err);
         if (r < 0)
                 return r;
         note(job, "compiling the original and the fixed source");
@@ -488,11 +555,12 @@ static const char *file_name(const char *path)
 }
 
 /* [A-Za-z0-9._-]{1,48}, as patch ids must be. */
-static char *make_id(const struct build_request *request)
+static char *make_id(const struct job *job)
 {
+        const struct build_request *request = job->request;
         const char *from = request->id          ? request->id
                            : request->n_cves > 0 ? request->cves[0].id
-                                                 : file_name(request->fixes[0]);
+                                                 : file_name(job->fix_paths[0]);
         char *id = strndup(from, request->id ? strlen(from) : 48);
 
         if (!id || request->id)
@@ -500,8 +568,9 @@ static char *make_id(const struct build_request *request)
         for (char *c = id; *c; c++)
                 if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *c))
                         *c = '-';
-        if (request->n_cves == 0 && strlen(id) > 6 && strcmp(id + strlen(id) - 6, ".patch") == 0)
-                id[strlen(id) - 6] = '\0';
+        if (request->n_cves == 0 && strrchr(id, '.') && strrchr(id, '.') > id &&
+            (strcmp(strrchr(id, '.'), ".patch") == 0 || strcmp(strrchr(id, '.'), ".diff") == 0))
+                *strrchr(id, '.') = '\0';
         return id;
 }
 
@@ -517,25 +586,23 @@ static char *make_title(const struct job *job)
         for (size_t i = 0; i < request->n_cves; i++)
                 if (!buffer_printf(&text, "%s%s", i ? ", " : "", request->cves[i].id))
                         return NULL;
-        if (request->n_cves == 0 && !buffer_printf(&text, "%s", file_name(request->fixes[0])))
+        if (request->n_cves == 0 && !buffer_printf(&text, "%s", file_name(job->fix_paths[0])))
                 return NULL;
         return strdup((char *)text.data);
 }
 
 static int digest_fixes(struct job *job, struct error *err)
 {
-        const struct build_request *request = job->request;
-
-        job->fixes = calloc(request->n_fixes, sizeof(*job->fixes));
+        job->fixes = calloc(job->n_fixes, sizeof(*job->fixes));
         if (!job->fixes)
                 return error_no_memory(err);
-        for (size_t i = 0; i < request->n_fixes; i++) {
+        for (size_t i = 0; i < job->n_fixes; i++) {
                 _cleanup_buffer_ struct buffer text = { 0 };
-                int r = file_read(request->fixes[i], MAX_FIX_BYTES, &text, err);
+                int r = file_read(job->fix_paths[i], MAX_FIX_BYTES, &text, err);
 
                 if (r < 0)
                         return r;
-                job->fixes[i].name = strdup(file_name(request->fixes[i]));
+                job->fixes[i].name = strdup(file_name(job->fix_paths[i]));
                 job->fixes[i].digest = sha256_of(text.data, text.size);
                 if (!job->fixes[i].name)
                         return error_no_memory(err);
@@ -614,7 +681,7 @@ static int call_builder(struct job *job, struct objects_target *targets, size_t 
                 .cves = request->cves,
                 .n_cves = request->n_cves,
                 .fixes = job->fixes,
-                .n_fixes = request->n_fixes,
+                .n_fixes = job->n_fixes,
                 .supersedes = request->supersedes,
                 .n_supersedes = request->n_supersedes,
         };
@@ -732,7 +799,7 @@ static int do_patch(struct job *job, struct error *err)
         int r, outcome;
 
         job->step = STEP_COMPARE;
-        job->id = make_id(job->request);
+        job->id = make_id(job);
         job->title = make_title(job);
         if (!modules || !job->id || !job->title)
                 return error_no_memory(err);
@@ -768,18 +835,20 @@ static int do_write(struct job *job, struct error *err)
 
 static int check_request(const struct build_request *request, struct error *err)
 {
-        if (geteuid() != 0)
+        if (geteuid() != 0 && !(request->origin == BUILD_FROM_PROJECT && request->in_place))
                 return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
                                  "a build makes a root of its own and mounts in it, which only root "
                                  "may");
-        if ((request->origin != BUILD_FROM_PACKAGE && request->origin != BUILD_FROM_TREE) ||
-            request->n_fixes == 0 || request->in_place)
+        if (request->in_place != (request->origin == BUILD_FROM_PROJECT))
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
                                  "this form of suture build is not made yet");
         for (size_t i = 0; i < request->n_fixes; i++)
                 if (access(request->fixes[i], R_OK) < 0)
                         return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the fix %s",
                                          request->fixes[i]);
+        if (request->fixed_tree && access(request->fixed_tree, R_OK | X_OK) < 0)
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the fixed tree %s",
+                                 request->fixed_tree);
         for (size_t i = 0; i < request->n_binaries; i++)
                 if (access(request->binaries[i], R_OK) < 0)
                         return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read %s",

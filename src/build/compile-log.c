@@ -113,7 +113,7 @@ static bool takes_value(const char *option)
                 "-o", "-I", "-D", "-U", "-L", "-l", "-x", "-T", "-u", "-z", "-e", "-h", "-B", "-G",
                 "-A", "-include", "-imacros", "-isystem", "-idirafter", "-iquote", "-isysroot",
                 "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-imultilib", "-MF", "-MT",
-                "-MQ", "-Xlinker", "-Xassembler", "-Xpreprocessor", "-Xclang", "-aux-info",
+                "-MQ", "-MJ", "-Xlinker", "-Xassembler", "-Xpreprocessor", "-Xclang", "-aux-info",
                 "-dumpbase", "-dumpbase-ext", "-dumpdir", "-wrapper", "-arch", "-target", "-mllvm",
                 "-param", "--param", "-specs", "-rpath", "-soname", "-rpath-link",
         };
@@ -135,6 +135,19 @@ static bool is_source(const char *word)
                 if (strcmp(dot, suffixes[i]) == 0)
                         return true;
         return false;
+}
+
+/* A file named on the command line: a source, an object, a library. */
+static bool is_input(const char *word)
+{
+        return word[0] != '-' && word[0] != '@';
+}
+
+/* Names of -x whose files become machine code of C or C++. */
+static bool is_language(const char *name)
+{
+        return strcmp(name, "c") == 0 || strcmp(name, "c++") == 0 ||
+               strcmp(name, "cpp-output") == 0 || strcmp(name, "c++-cpp-output") == 0;
 }
 
 /* What a command as a whole does. */
@@ -183,34 +196,63 @@ static bool object_path(const struct compile_command *command, const struct comm
         if (kind->output) {
                 *ret = path_resolve(command->directory, kind->output);
         } else {
-                if (!buffer_printf(&name, "%.*s.o", (int)(strrchr(base, '.') - base), base))
+                if (!buffer_printf(&name, "%.*s.o", strrchr(base, '.') ? (int)(strrchr(base, '.') - base) : (int)strlen(base), base))
                         return false;
                 *ret = path_resolve(command->directory, (char *)name.data);
         }
         return *ret;
 }
 
+/* What -x says of the files behind it; NULL: nothing, their names tell. */
+static void read_language(const struct compile_command *command, size_t i, const char **language)
+{
+        const char *word = command->arguments[i];
+
+        if (strncmp(word, "-x", 2) != 0)
+                return;
+        if (word[2])
+                *language = word + 2;
+        else if (i + 1 < command->n_arguments)
+                *language = command->arguments[i + 1];
+        if (strcmp(word, "-x") != 0 && !is_language(word + 2) && strcmp(word + 2, "none") != 0)
+                *language = NULL;
+        if (*language && strcmp(*language, "none") == 0)
+                *language = NULL;
+}
+
+static bool add_unit(struct compile_log *log, size_t index, size_t argument, const char *language,
+                     const struct command_kind *kind)
+{
+        const struct compile_command *command = &log->commands[index];
+        const char *name = command->arguments[argument];
+        struct compile_unit *unit = ARRAY_PUSH(log->units, log->n_units);
+
+        if (!unit)
+                return false;
+        unit->command = index;
+        unit->argument = argument;
+        unit->language = language;
+        unit->link_time = kind->link_time;
+        unit->source = path_resolve(command->directory, name);
+        return unit->source && object_path(command, kind, name, &unit->object);
+}
+
 static bool add_units(struct compile_log *log, size_t index)
 {
         const struct compile_command *command = &log->commands[index];
         struct command_kind kind = command_kind(command);
+        const char *language = NULL;
 
         for (size_t i = 0; kind.compiles && i < command->n_arguments; i++) {
-                struct compile_unit *unit;
+                const char *word = command->arguments[i];
+                bool is_unit = language ? is_input(word) && is_language(language)
+                                        : is_source(word);
 
-                if (is_source(command->arguments[i])) {
-                        unit = ARRAY_PUSH(log->units, log->n_units);
-                        if (!unit)
-                                return false;
-                        unit->command = index;
-                        unit->argument = i;
-                        unit->link_time = kind.link_time;
-                        unit->source = path_resolve(command->directory, command->arguments[i]);
-                        if (!unit->source ||
-                            !object_path(command, &kind, command->arguments[i], &unit->object))
-                                return false;
-                }
-                i += takes_value(command->arguments[i]);
+                read_language(command, i, &language);
+                if (is_unit && strcmp(word, "-") != 0 &&
+                    !add_unit(log, index, i, language, &kind))
+                        return false;
+                i += takes_value(word);
         }
         return true;
 }
@@ -289,13 +331,13 @@ static bool is_dropped(const char *word)
 {
         static const char *const whole[] = {
                 "-c", "-E", "-S", "-M", "-MM", "-MD", "-MMD", "-MP", "-MG", "-MF", "-MT", "-MQ",
-                "-o", "-l", "-L", "-T", "-u", "-z", "-e", "-h", "-Xlinker", "-shared", "-static",
+                "-MJ", "-x", "-o", "-l", "-L", "-T", "-u", "-z", "-e", "-h", "-Xlinker", "-shared", "-static",
                 "-save-temps", "-rdynamic", "-aux-info", "-dumpbase", "-dumpdir", "-rpath",
                 "-soname", "-rpath-link", "-s",
         };
         static const char *const starts[] = {
                 "-o", "-l", "-L", "-Wl,", "-Wp,-MD", "-Wp,-MMD", "-MF", "-MT", "-MQ",
-                "-save-temps=", "-gsplit-dwarf", "-ffunction-sections", "-fdata-sections",
+                "-xc", "-xnone", "-save-temps=", "-gsplit-dwarf", "-ffunction-sections", "-fdata-sections",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(whole); i++)
@@ -305,12 +347,6 @@ static bool is_dropped(const char *word)
                 if (strncmp(word, starts[i], strlen(starts[i])) == 0)
                         return true;
         return false;
-}
-
-/* A file named on the command line: another source, an object, a library. */
-static bool is_input(const char *word)
-{
-        return word[0] != '-' && word[0] != '@';
 }
 
 bool compile_unit_command(const struct compile_log *log, const struct compile_unit *unit,
@@ -330,10 +366,13 @@ bool compile_unit_command(const struct compile_log *log, const struct compile_un
         }
         if (ok && variant == COMPILE_SECTIONS)
                 ok = words_add(ret, "-g") && words_add(ret, "-ffunction-sections") &&
-                     words_add(ret, "-fdata-sections") && words_add(ret, "-c") &&
-                     words_add(ret, "-o") && words_add(ret, output);
+                     words_add(ret, "-fdata-sections");
         if (ok && variant == COMPILE_DEPENDENCIES)
                 ok = words_add(ret, "-M");
+        else if (ok)
+                ok = words_add(ret, "-c") && words_add(ret, "-o") && words_add(ret, output);
+        if (ok && unit->language)
+                ok = words_add(ret, "-x") && words_add(ret, unit->language);
         return ok && words_add(ret, command->arguments[unit->argument]);
 }
 

@@ -23,6 +23,7 @@ struct compile_command {
 struct compile_unit {
         size_t command;            /* index */
         size_t argument;           /* index of the source file in the command */
+        const char *language;      /* of -x; NULL: as the file's name says */
         char *source;              /* absolute, without "." and ".." */
         char *object;              /* absolute; NULL if the command left none (compiled and linked) */
         bool link_time;            /* -flto: the object holds no machine code */
@@ -42,13 +43,14 @@ int compile_log_parse(struct buffer *bytes, struct compile_log *ret, struct erro
 
 enum compile_variant {
         COMPILE_SECTIONS = 1,  /* -c with one section for each function and object, and -g */
+        COMPILE_AS_BUILT,      /* -c and nothing else */
         COMPILE_DEPENDENCIES,  /* -M: the files it reads, as a make rule on standard output */
 };
 
 /*
  * The command (program first) that compiles the unit again: all flags that matter for the code are
  * kept, those that write other files or concern the linker are left out. `output` is for
- * COMPILE_SECTIONS. False only when memory is out.
+ * COMPILE_SECTIONS and _AS_BUILT. False only when memory is out.
  */
 bool compile_unit_command(const struct compile_log *log, const struct compile_unit *unit,
                           enum compile_variant variant, const char *output, struct words *ret);

@@ -347,7 +347,7 @@ static int compile_one(struct job *job, size_t index, const struct words *flags,
                                               "-fno-lto", "-c" };
         const char *source = job->request->replacements[index];
         _cleanup_free_ char *output = path_format("%s/%zu.o", job->store->temporary, index);
-        struct run_options options = { .directory = folder, .first_errors = true };
+        struct run_options options = { .directory = folder, .quote = RUN_QUOTE_FIRST_ERRORS };
         _cleanup_words_ struct words argv = { 0 };
         int r;
 

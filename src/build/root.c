@@ -153,6 +153,40 @@ static const char enter_script[] =
         "chroot --userspec=\"$user\" --groups= \"$root\" \"$@\" || status=$?\n"
         "exit $status\n";
 
+bool root_can_bind(const char *root)
+{
+        return root[0] || run_isolation() != RUN_PLAIN;
+}
+
+/* $1 and $2: what to bind where, with all that is mounted below; then the command. */
+static const char bind_script[] = "mount --rbind \"$1\" \"$2\"\n"
+                                  "shift 2\n"
+                                  "exec \"$@\"\n";
+
+/* The command changes its folder itself: it must enter what was mounted over it. */
+static int run_in_place(const struct store *store, const struct root_command *command,
+                        const char *what, struct error *err)
+{
+        _cleanup_words_ struct words argv = { 0 };
+        struct run_options options = {
+                .output = command->output, .status = command->status,
+                .own_environment = command->wrapped, .as_owner = command->bind_from != NULL,
+                .environment = (const char *const *)command->environment.items,
+                .n_environment = command->environment.n_items,
+        };
+        const char *const bind[] = { "sh", "-ec", bind_script, "sh", command->bind_from,
+                                     command->bind_to };
+        const char *const enter[] = { "/usr/bin/env", "-C",
+                                      command->directory ? command->directory : "/" };
+
+        if ((command->bind_from && !words_extend(&argv, bind, ARRAY_SIZE(bind))) ||
+            !words_extend(&argv, enter, ARRAY_SIZE(enter)) ||
+            !words_extend(&argv, (const char *const *)command->arguments.items,
+                          command->arguments.n_items))
+                return error_no_memory(err);
+        return run_command(&store->runner, &argv, what, &options, err);
+}
+
 int root_run(const struct store *store, const char *root, const struct root_command *command,
              const char *what, struct error *err)
 {
@@ -169,6 +203,8 @@ int root_run(const struct store *store, const char *root, const struct root_comm
                 "LC_ALL=C.UTF-8", "HOME=/build",
         };
 
+        if (!root[0])
+                return run_in_place(store, command, what, err);
         if (!words_extend(&argv, enter, ARRAY_SIZE(enter)) ||
             !words_extend(&argv, (const char *const *)command->environment.items,
                           command->environment.n_items) ||

@@ -11,6 +11,7 @@
 #define ROOT_BUILDER "59999:59999"          /* the user in the root; no account of the host */
 #define ROOT_TOOLS "/suture"                /* suture's own folder in the root */
 #define ROOT_WORK ROOT_TOOLS "/work"        /* a folder for each run, see struct rebuilt */
+#define ROOT_IN_PLACE ""                    /* no root: this machine itself, as this user */
 #define ROOT_COMMAND_LOG ROOT_TOOLS "/log/commands"
 
 /* The tar file of the minimal root, made if it isn't there. `*ret_key` names what it is made of. */
@@ -30,6 +31,9 @@ int root_install_dependencies(const struct store *store, const struct apt_state 
 /* Makes ROOT_TOOLS with the compiler wrapper, under the names of all compilers in the root. */
 int root_install_wrapper(const struct store *store, const char *root, struct error *err);
 
+/* Whether bind_from can be: always in a root, in place where namespaces are allowed. */
+bool root_can_bind(const char *root);
+
 struct root_command {
         const char *directory;            /* in the root; NULL: "/" */
         struct words arguments;
@@ -42,7 +46,11 @@ struct root_command {
 };
 void root_command_done(struct root_command *command);
 
-/* Runs a command in the root, without network; faults as of run_command(). */
+/*
+ * Runs a command in the root, without network; faults as of run_command(). In ROOT_IN_PLACE it has
+ * the network and the user that suture has, `wrapped` also gives it suture's environment (PATH is
+ * then among `environment`), and `bind_from` is a fault where root_can_bind() is false.
+ */
 int root_run(const struct store *store, const char *root, const struct root_command *command,
              const char *what, struct error *err);
 /* A shell script as a command: sh -ec SCRIPT. */

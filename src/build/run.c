@@ -144,6 +144,28 @@ static void log_last_line(const struct runner *runner, off_t from, char *ret, si
                 snprintf(ret, size, "%s", telling ? telling : last);
 }
 
+/* The last three lines that are not empty, one behind the other. */
+static void log_last_lines(const struct runner *runner, off_t from, char *ret, size_t size)
+{
+        char tail[LOG_TAIL_BYTES + 1];
+        const char *lines[3] = { "", "", "" };
+        off_t end = lseek(runner->log_fd, 0, SEEK_END);
+        ssize_t n;
+        char *line, *next;
+
+        if (end - from > LOG_TAIL_BYTES)
+                from = end - LOG_TAIL_BYTES;
+        n = pread(runner->log_fd, tail, LOG_TAIL_BYTES, from);
+        tail[n > 0 ? n : 0] = '\0';
+        for (line = strtok_r(tail, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
+                lines[0] = lines[1];
+                lines[1] = lines[2];
+                lines[2] = line;
+        }
+        snprintf(ret, size, "%.120s%s%.120s%s%.120s", lines[0], lines[0][0] ? " | " : "", lines[1],
+                 lines[1][0] ? " | " : "", lines[2]);
+}
+
 /* The first lines, three at most, that say "error:", one behind the other. */
 static void log_first_errors(const struct runner *runner, off_t from, char *ret, size_t size)
 {
@@ -193,6 +215,22 @@ static bool make_command_line(const struct words *argv, const struct run_options
         return ok && words_extend(ret, (const char *const *)argv->items, argv->n_items);
 }
 
+/* Those of our own variables that the caller does not set otherwise. */
+static bool add_own_environment(const struct run_options *options, struct words *ret)
+{
+        for (char **own = environ; *own; own++) {
+                size_t length = strcspn(*own, "=") + 1;
+                bool replaced = false;
+
+                for (size_t i = 0; i < options->n_environment; i++)
+                        replaced = replaced ||
+                                   strncmp(options->environment[i], *own, length) == 0;
+                if (!replaced && !words_add(ret, *own))
+                        return false;
+        }
+        return true;
+}
+
 static bool make_environment(const struct run_options *options, struct words *ret)
 {
         static const char *const clean[] = {
@@ -200,6 +238,9 @@ static bool make_environment(const struct run_options *options, struct words *re
                 "DEBIAN_FRONTEND=noninteractive",
         };
 
+        if (options->own_environment)
+                return add_own_environment(options, ret) &&
+                       words_extend(ret, options->environment, options->n_environment);
         return words_extend(ret, clean, ARRAY_SIZE(clean)) &&
                words_extend(ret, options->environment, options->n_environment);
 }
@@ -337,8 +378,10 @@ static int judge(const struct runner *runner, int status, off_t log_start, const
         if (code == 0)
                 return 0;
         line[0] = '\0';
-        if (options->first_errors)
+        if (options->quote == RUN_QUOTE_FIRST_ERRORS)
                 log_first_errors(runner, log_start, line, sizeof(line));
+        if (options->quote == RUN_QUOTE_LAST_LINES)
+                log_last_lines(runner, log_start, line, sizeof(line));
         if (!line[0])
                 log_last_line(runner, log_start, line, sizeof(line));
         return run_fault(runner, err, "%s failed with exit status %d%s%s", what, code,

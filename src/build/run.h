@@ -41,15 +41,22 @@ struct runner {
         void *context;
 };
 
+enum run_quote {
+        RUN_QUOTE_TELLING = 0,     /* the last line that says "error", else the last line */
+        RUN_QUOTE_FIRST_ERRORS,    /* the first lines that say "error:", three at most */
+        RUN_QUOTE_LAST_LINES,      /* the last three */
+};
+
 struct run_options {
         const char *directory;            /* NULL: "/" */
         const char *const *environment;   /* "NAME=value", n_environment of them, or NULL */
         size_t n_environment;
         struct buffer *output;            /* takes standard output; NULL: goes to the log */
         size_t max_output;                /* more is a fault; 0: 16 MiB */
+        bool own_environment;             /* suture's own, and `environment` over it */
         bool no_network;                  /* where it can be kept from it */
         bool as_owner;                    /* in a user namespace: as its root, which may mount */
-        bool first_errors;                /* quote what it complained about first, not last */
+        enum run_quote quote;             /* what a fault tells of the command's output */
         int *status;                      /* if given, an exit status other than 0 is no fault */
 };
 

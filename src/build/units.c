@@ -3,8 +3,8 @@
  * The compile log says which command made which object from which source; the objects are still in
  * the built tree. An object belongs to a module if its functions are there, byte for byte under a
  * mask of its own relocations. That holds for any build system, and tells objects apart that were
- * made from one source with different flags. Compilers run as a batch inside of the root, as many at a time as
- * there are processors; the fixed tree is mounted over the original one for the second round.
+ * made from one source with different flags. An object that was not kept (a program compiled and linked at
+ * once) is made again, as the build made it.
  */
 #include "build/units.h"
 
@@ -14,14 +14,15 @@
 #include "base/array.h"
 #include "base/cursor.h"
 #include "base/file.h"
+#include "build/batch.h"
 
-enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_RULE_BYTES = 64 << 20 };
+enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_RULE_BYTES = 64 << 20,
+       MAX_SOURCE_BYTES = 64 << 20 };
 
 void unit_list_done(struct unit_list *list)
 {
         for (size_t i = 0; i < list->n_items; i++) {
                 free(list->items[i].name);
-                free(list->items[i].built);
                 free(list->items[i].original);
                 free(list->items[i].fixed);
         }
@@ -31,7 +32,9 @@ void unit_list_done(struct unit_list *list)
 
 int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struct error *err)
 {
-        _cleanup_free_ char *path = path_format("%s" ROOT_COMMAND_LOG, rebuilt->root);
+        _cleanup_free_ char *path = rebuilt->command_log
+                                            ? strdup(rebuilt->command_log)
+                                            : path_format("%s" ROOT_COMMAND_LOG, rebuilt->root);
         _cleanup_buffer_ struct buffer bytes = { 0 };
         int r = path ? file_read(path, MAX_LOG_BYTES, &bytes, err) : error_no_memory(err);
 
@@ -189,21 +192,49 @@ static const char *in_tree(const struct rebuilt *rebuilt, const char *path)
                                                                                : NULL;
 }
 
-/* Looks at the object that the build left. An object that is gone belongs to no module. */
-static int judge_candidate(const struct rebuilt *rebuilt, const struct module_pair *module,
-                           const struct symbol_index *index, struct candidate *candidate,
-                           struct error *err)
+/* The same for a path that may lead into the fixed copy. */
+static const char *in_either_tree(const struct rebuilt *rebuilt, const char *path)
 {
-        _cleanup_free_ char *path = NULL;
+        size_t length = strlen(rebuilt->work);
+        const char *rest = strncmp(path, rebuilt->work, length) == 0 ? path + length : "";
+
+        if (strncmp(rest, "/" FIX_TREE "/", strlen("/" FIX_TREE "/")) == 0)
+                return rest + strlen("/" FIX_TREE "/");
+        return in_tree(rebuilt, path);
+}
+
+/* Where the object of a unit is whose own was not left by the build, on the host. */
+static char *lost_path(const struct rebuilt *rebuilt, const struct compile_log *log,
+                       const struct compile_unit *unit)
+{
+        return path_format("%s%s/lost/%zu.o", rebuilt->root, rebuilt->work,
+                           (size_t)(unit - log->units));
+}
+
+static char *built_path(const struct rebuilt *rebuilt, const struct compile_unit *unit)
+{
+        return unit->object ? path_format("%s%s", rebuilt->root, unit->object) : strdup("");
+}
+
+/* Looks at the object that the build left, or the one made in its place. */
+static int judge_candidate(const struct rebuilt *rebuilt, const struct compile_log *log,
+                           const struct module_pair *module, const struct symbol_index *index,
+                           struct candidate *candidate, struct error *err)
+{
+        _cleanup_free_ char *built = built_path(rebuilt, candidate->unit);
+        _cleanup_free_ char *lost = lost_path(rebuilt, log, candidate->unit);
         _cleanup_buffer_ struct buffer bytes = { 0 };
         struct elf_view object;
+        const char *path;
         int r;
 
-        if (!candidate->unit->object)
-                return 0;
-        path = path_format("%s%s", rebuilt->root, candidate->unit->object);
-        if (!path)
+        if (!built || !lost)
                 return error_no_memory(err);
+        path = path_exists(built) ? built : lost;
+        if (candidate->unit->link_time) { /* has no functions that could be compared */
+                candidate->n_symbols = candidate->n_fitting = 1;
+                return 0;
+        }
         if (!path_exists(path))
                 return 0;
         r = file_read(path, MAX_OBJECT_BYTES, &bytes, err);
@@ -224,68 +255,25 @@ static bool was_overwritten(const struct compile_log *log, const struct compile_
         return false;
 }
 
-/* A job of a batch: a command of the log, made otherwise. */
-struct batch {
-        struct buffer script;  /* defines one shell function a job */
-        size_t n_jobs;
-};
-
-static bool batch_add(struct batch *batch, const struct compile_log *log,
-                      const struct compile_unit *unit, const struct words *argv,
-                      const char *output)
-{
-        const struct compile_command *command = &log->commands[unit->command];
-        struct buffer *script = &batch->script;
-        bool ok;
-
-        ok = buffer_printf(script, "cat >%zu.sh <<'END-OF-JOB'\ncd ", batch->n_jobs++) &&
-             shell_quote(script, command->directory) && buffer_printf(script, "\nexec env");
-        for (size_t i = 0; ok && i < command->n_environment; i++)
-                ok = buffer_printf(script, " ") && shell_quote(script, command->environment[i]);
-        for (size_t i = 0; ok && i < argv->n_items; i++)
-                ok = buffer_printf(script, " ") && shell_quote(script, argv->items[i]);
-        if (ok && output)
-                ok = buffer_printf(script, " >") && shell_quote(script, output);
-        return ok && buffer_printf(script, "\nEND-OF-JOB\n");
-}
-
-/* Runs the jobs in FOLDER of the work folder; the outputs' names were given with the jobs. */
-static int batch_run(const struct store *store, const struct rebuilt *rebuilt,
-                     const struct batch *batch, const char *folder, bool fixed, const char *what,
-                     struct error *err)
-{
-        _cleanup_free_ char *tree = path_format("%s/" FIX_TREE, rebuilt->work);
-        _cleanup_(root_command_done) struct root_command command = {
-                .bind_from = fixed ? tree : NULL, .bind_to = fixed ? rebuilt->tree : NULL,
-        };
-        _cleanup_free_ char *script_path = path_format("%s%s/%s.sh", rebuilt->root, rebuilt->work,
-                                                       folder);
-        _cleanup_free_ char *run = path_format(
-                "cd '%s'\nmkdir -p %s\ncd %s\n. ../%s.sh\n"
-                "ls | grep '[.]sh$' | sort -n | xargs -n 1 -P %ld sh -e\n",
-                rebuilt->work, folder, folder, folder, sysconf(_SC_NPROCESSORS_ONLN));
-        int r;
-
-        if (!tree || !script_path || !run)
-                return error_no_memory(err);
-        r = file_write_atomic(script_path, batch->script.data, batch->script.size, 0644, err);
-        return r < 0 ? r : root_run_script(store, rebuilt->root, &command, run, what, err);
-}
-
+/* Notes which of the changed files it reads. False only when memory is out. */
 static bool reads_changed_file(const struct words *read, const struct rebuilt *rebuilt,
-                               const struct applied_fix *fix)
+                               struct applied_fix *fix, bool *ret)
 {
-        for (size_t i = 0; i < read->n_items; i++) {
-                const char *name = in_tree(rebuilt, read->items[i]);
+        bool ok = true;
 
-                if (name && words_contain(&fix->changed, name))
-                        return true;
+        for (size_t i = 0; ok && i < read->n_items; i++) {
+                const char *name = in_either_tree(rebuilt, read->items[i]);
+
+                if (!name || !words_contain(&fix->changed, name))
+                        continue;
+                *ret = true;
+                ok = words_contain(&fix->read, name) || words_add(&fix->read, name);
         }
-        return false;
+        return ok;
 }
 
 static int read_dependencies(const struct rebuilt *rebuilt, const struct compile_log *log,
-                             const struct applied_fix *fix, struct candidate *candidates, size_t n,
+                             struct applied_fix *fix, struct candidate *candidates, size_t n,
                              bool *concerned, struct error *err)
 {
         for (size_t i = 0; i < n; i++) {
@@ -299,48 +287,85 @@ static int read_dependencies(const struct rebuilt *rebuilt, const struct compile
                         return r;
                 if (!compile_dependencies_parse((char *)rule.data,
                                                 log->commands[candidates[i].unit->command].directory,
-                                                &read))
+                                                &read) ||
+                    !reads_changed_file(&read, rebuilt, fix, &concerned[i]))
                         return error_no_memory(err);
-                concerned[i] = reads_changed_file(&read, rebuilt, fix);
         }
         return 0;
 }
 
-/* True if each changed file is the source of a unit: then no header has to be looked for. */
+/* Whether a source of the build mentions another one, as an `#include` of a unity build does. */
+static bool is_mentioned(const struct rebuilt *rebuilt, const struct compile_log *log,
+                         const char *changed)
+{
+        const char *name = strrchr(changed, '/') ? strrchr(changed, '/') + 1 : changed;
+        _cleanup_free_ char *include = path_format("%s\"", name);
+
+        for (size_t i = 0; i < log->n_units; i++) {
+                _cleanup_free_ char *path = path_format("%s%s", rebuilt->root,
+                                                        log->units[i].source);
+                _cleanup_buffer_ struct buffer text = { 0 };
+
+                if (!path || !include)
+                        return true;
+                if (file_read(path, MAX_SOURCE_BYTES, &text, NULL) == 0 && text.size > 0 &&
+                    memmem(text.data, text.size, include, strlen(include)))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_source(const struct rebuilt *rebuilt, const struct compile_log *log,
+                      const char *changed)
+{
+        for (size_t i = 0; i < log->n_units; i++) {
+                const char *name = in_tree(rebuilt, log->units[i].source);
+
+                if (name && strcmp(name, changed) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * True if each changed file is the source of a unit, and of that alone: then no header has to be
+ * looked for.
+ */
 static bool only_sources_changed(const struct rebuilt *rebuilt, const struct compile_log *log,
                                  const struct applied_fix *fix)
 {
-        for (size_t i = 0; i < fix->changed.n_items; i++) {
-                bool found = false;
-
-                for (size_t k = 0; !found && k < log->n_units; k++) {
-                        const char *name = in_tree(rebuilt, log->units[k].source);
-
-                        found = name && strcmp(name, fix->changed.items[i]) == 0;
-                }
-                if (!found)
+        for (size_t i = 0; i < fix->changed.n_items; i++)
+                if (!is_source(rebuilt, log, fix->changed.items[i]) ||
+                    is_mentioned(rebuilt, log, fix->changed.items[i]))
                         return false;
-        }
         return true;
 }
 
-static void keep_changed_sources(const struct rebuilt *rebuilt, const struct applied_fix *fix,
+static bool keep_changed_sources(const struct rebuilt *rebuilt, struct applied_fix *fix,
                                  struct candidate *candidates, size_t *n)
 {
         size_t kept = 0;
+        bool ok = true;
 
-        for (size_t i = 0; i < *n; i++)
-                if (words_contain(&fix->changed, in_tree(rebuilt, candidates[i].unit->source)))
-                        candidates[kept++] = candidates[i];
+        for (size_t i = 0; ok && i < *n; i++) {
+                const char *name = in_tree(rebuilt, candidates[i].unit->source);
+
+                if (!words_contain(&fix->changed, name))
+                        continue;
+                candidates[kept++] = candidates[i];
+                ok = words_contain(&fix->read, name) || words_add(&fix->read, name);
+        }
         *n = kept;
+        return ok;
 }
 
 /* Asks the compiler which files each candidate reads, and keeps those that read a changed one. */
 static int keep_readers(const struct store *store, const struct rebuilt *rebuilt,
-                          const struct compile_log *log, const struct applied_fix *fix,
+                          const struct compile_log *log, struct applied_fix *fix,
                           struct candidate *candidates, size_t *n, struct error *err)
 {
-        struct batch batch = { 0 };
+        _cleanup_(batch_done) struct batch batch = { .rebuilt = rebuilt, .log = log,
+                                                     .fixed = true };
         _cleanup_free_ bool *concerned = calloc(*n ? *n : 1, sizeof(bool));
         size_t kept = 0;
         bool ok = concerned;
@@ -354,14 +379,13 @@ static int keep_readers(const struct store *store, const struct rebuilt *rebuilt
                 ok = output &&
                      compile_unit_command(log, candidates[i].unit, COMPILE_DEPENDENCIES, NULL,
                                           &argv) &&
-                     batch_add(&batch, log, candidates[i].unit, &argv, output);
+                     batch_add(&batch, candidates[i].unit, &argv, output);
         }
         if (!ok)
                 r = error_no_memory(err);
         else if (*n > 0)
-                r = batch_run(store, rebuilt, &batch, "dependencies", true,
+                r = batch_run(store, &batch, "dependencies",
                               "asking the compiler which files it reads", err);
-        buffer_done(&batch.script);
         if (r == 0)
                 r = read_dependencies(rebuilt, log, fix, candidates, *n, concerned, err);
         for (size_t i = 0; r == 0 && i < *n; i++)
@@ -369,6 +393,44 @@ static int keep_readers(const struct store *store, const struct rebuilt *rebuilt
                         candidates[kept++] = candidates[i];
         *n = kept;
         return r;
+}
+
+/* Whether the object has to be made again to see what is in it: it went straight into a program. */
+static bool is_lost(const struct rebuilt *rebuilt, const struct compile_log *log,
+                    const struct compile_unit *unit)
+{
+        _cleanup_free_ char *built = built_path(rebuilt, unit);
+        _cleanup_free_ char *made = lost_path(rebuilt, log, unit);
+        _cleanup_free_ char *source = path_format("%s%s", rebuilt->root, unit->source);
+
+        return built && made && source && in_tree(rebuilt, unit->source) && !unit->link_time &&
+               !path_exists(built) && !path_exists(made) && path_exists(source);
+}
+
+static int make_lost(const struct store *store, const struct rebuilt *rebuilt,
+                     const struct compile_log *log, const struct applied_fix *fix,
+                     bool only_sources, struct error *err)
+{
+        _cleanup_(batch_done) struct batch batch = { .rebuilt = rebuilt, .log = log,
+                                                     .tolerant = true };
+        bool ok = true;
+
+        for (size_t i = 0; ok && i < log->n_units; i++) {
+                const struct compile_unit *unit = &log->units[i];
+                _cleanup_free_ char *output = path_format("%s/lost/%zu.o", rebuilt->work, i);
+                _cleanup_words_ struct words argv = { 0 };
+
+                if (!is_lost(rebuilt, log, unit) ||
+                    (only_sources && !words_contain(&fix->changed, in_tree(rebuilt, unit->source))))
+                        continue;
+                ok = output && compile_unit_command(log, unit, COMPILE_AS_BUILT, output, &argv) &&
+                     batch_add(&batch, unit, &argv, NULL);
+        }
+        if (!ok)
+                return error_no_memory(err);
+        return batch.n_jobs == 0 ? 0
+                                 : batch_run(store, &batch, "lost",
+                                             "making the objects that the build did not keep", err);
 }
 
 /* Every unit whose object is in the module, the best one where a source was compiled twice. */
@@ -383,7 +445,7 @@ static int list_candidates(const struct rebuilt *rebuilt, const struct compile_l
                 if (!in_tree(rebuilt, candidate.unit->source) ||
                     was_overwritten(log, candidate.unit))
                         continue;
-                r = judge_candidate(rebuilt, module, index, &candidate, err);
+                r = judge_candidate(rebuilt, log, module, index, &candidate, err);
                 if (r < 0)
                         return r;
                 if (2 * candidate.n_fitting <= candidate.n_symbols)
@@ -410,25 +472,27 @@ static int add_unit(const struct rebuilt *rebuilt, const struct compile_unit *un
                 return error_no_memory(err);
         item->unit = unit;
         item->name = strdup(in_tree(rebuilt, unit->source));
-        item->built = path_format("%s%s", rebuilt->root, unit->object);
-        return item->name && item->built ? 0 : error_no_memory(err);
+        return item->name ? 0 : error_no_memory(err);
 }
 
 int units_find(const struct store *store, const struct rebuilt *rebuilt,
-               const struct compile_log *log, const struct applied_fix *fix,
+               const struct compile_log *log, struct applied_fix *fix,
                const struct module_pair *module, struct unit_list *ret, struct error *err)
 {
         _cleanup_(unit_list_done) struct unit_list list = { 0 };
         _cleanup_free_ struct candidate *candidates = NULL;
         struct symbol_index index = { 0 };
         size_t n = 0;
-        int r = index_symbols(&module->rebuilt, &index, err);
+        bool only_sources = only_sources_changed(rebuilt, log, fix);
+        int r = make_lost(store, rebuilt, log, fix, only_sources, err);
 
+        if (r == 0)
+                r = index_symbols(&module->rebuilt, &index, err);
         if (r == 0)
                 r = list_candidates(rebuilt, log, module, &index, &candidates, &n, err);
         free(index.items);
-        if (r == 0 && only_sources_changed(rebuilt, log, fix))
-                keep_changed_sources(rebuilt, fix, candidates, &n);
+        if (r == 0 && only_sources)
+                r = keep_changed_sources(rebuilt, fix, candidates, &n) ? 0 : error_no_memory(err);
         else if (r == 0)
                 r = keep_readers(store, rebuilt, log, fix, candidates, &n, err);
         for (size_t i = 0; r == 0 && i < n; i++) {
@@ -451,9 +515,9 @@ static int compile_round(const struct store *store, const struct rebuilt *rebuil
                          struct unit_list *list, struct error *err)
 {
         _cleanup_free_ char *folder = path_format("%s-%s", fixed ? "fixed" : "original", name);
-        struct batch batch = { 0 };
+        _cleanup_(batch_done) struct batch batch = { .rebuilt = rebuilt, .log = log,
+                                                     .fixed = fixed };
         bool ok = folder;
-        int r;
 
         for (size_t i = 0; ok && i < list->n_items; i++) {
                 _cleanup_free_ char *output = path_format("%s/%s/%zu.o", rebuilt->work, folder, i);
@@ -465,13 +529,12 @@ static int compile_round(const struct store *store, const struct rebuilt *rebuil
                 ok = *place &&
                      compile_unit_command(log, list->items[i].unit, COMPILE_SECTIONS, output,
                                           &argv) &&
-                     batch_add(&batch, log, list->items[i].unit, &argv, NULL);
+                     batch_add(&batch, list->items[i].unit, &argv, NULL);
         }
-        r = ok ? batch_run(store, rebuilt, &batch, folder, fixed,
-                           fixed ? "compiling the fixed source" : "compiling the original", err)
-               : error_no_memory(err);
-        buffer_done(&batch.script);
-        return r;
+        if (!ok)
+                return error_no_memory(err);
+        return batch_run(store, &batch, folder,
+                         fixed ? "compiling the fixed source" : "compiling the original", err);
 }
 
 int units_compile(const struct store *store, const struct rebuilt *rebuilt,

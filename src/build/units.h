@@ -11,7 +11,6 @@
 struct unit_objects {
         const struct compile_unit *unit; /* of the compile log */
         char *name;                      /* the source file, relative to the tree */
-        char *built;                     /* the object as the build left it, on the host */
         char *original, *fixed;          /* the objects compiled now, on the host */
 };
 
@@ -30,7 +29,7 @@ int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struc
  * module's. May be empty: the fix does not concern this module.
  */
 int units_find(const struct store *store, const struct rebuilt *rebuilt,
-               const struct compile_log *log, const struct applied_fix *fix,
+               const struct compile_log *log, struct applied_fix *fix,
                const struct module_pair *module, struct unit_list *ret, struct error *err);
 
 /*
