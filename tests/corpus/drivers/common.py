@@ -225,8 +225,8 @@ def main(drive):
     try:
         driver = Driver(sys.argv[2])
         drive(driver)
-    except (Wrong, OSError, EOFError, subprocess.SubprocessError) as fault:
-        told = str(fault) or traceback.format_exc()
+    except Exception as fault:  # pylint: disable=broad-except
+        told = str(fault) if isinstance(fault, (Wrong, OSError)) else traceback.format_exc()
         if driver:
             # A server that has died explains more than the connection that it left.
             with contextlib.suppress(OSError):
