@@ -152,18 +152,17 @@ int built_modules_make(const struct store *store, const struct rebuilt *rebuilt,
                        const char *folder, struct error *err)
 {
         _cleanup_free_ char *union_path = path_format("%s/union", rebuilt->work);
-        _cleanup_free_ char *work = path_format("%s%s", rebuilt->root, rebuilt->work);
         _cleanup_free_ char *full = NULL;
         enum folder_state state = 0;
         int r;
 
-        if (!union_path || !work)
+        if (!union_path)
                 return error_no_memory(err);
         r = look(rebuilt, folder, &state, err);
         if (r < 0 || state == FOLDER_THIS_BUILD)
                 return r;
         store_note(store, "stripping what was built");
-        r = directory_make(work, 0755, err);
+        r = rebuilt_make_work(store, rebuilt, err);
         if (r == 0)
                 r = unite(store, rebuilt, union_path, err);
         if (r == 0)

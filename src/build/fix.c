@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
+#include "build/change-kind.h"
 #include "build/line-keep.h"
 
 enum { MAX_SOURCE_BYTES = 64 << 20 };
@@ -17,6 +18,9 @@ void applied_fix_done(struct applied_fix *fix)
 {
         words_done(&fix->changed);
         words_done(&fix->failed);
+        words_done(&fix->read);
+        words_done(&fix->others);
+        words_done(&fix->aside);
         *fix = (struct applied_fix){ 0 };
 }
 
@@ -69,26 +73,58 @@ bool fix_read_report(const char *report, struct applied_fix *ret)
         return true;
 }
 
+bool fix_sort(struct applied_fix *fix)
+{
+        struct words all = fix->changed;
+        bool ok = true;
+
+        fix->changed = (struct words){ 0 };
+        for (size_t i = 0; ok && i < all.n_items; i++) {
+                enum change_kind kind = change_kind_of(all.items[i]);
+
+                ok = words_add(kind == CHANGE_CODE || kind == CHANGE_OTHER ? &fix->changed
+                               : kind == CHANGE_OTHER_CODE || kind == CHANGE_RECIPE
+                                       ? &fix->others
+                                       : &fix->aside,
+                               all.items[i]);
+        }
+        words_done(&all);
+        return ok;
+}
+
+bool fix_set_aside_unread(struct applied_fix *fix)
+{
+        struct words all = fix->changed;
+        bool ok = true;
+
+        fix->changed = (struct words){ 0 };
+        for (size_t i = 0; ok && i < all.n_items; i++)
+                ok = words_add(words_contain(&fix->read, all.items[i]) ? &fix->changed
+                                                                       : &fix->aside,
+                               all.items[i]);
+        words_done(&all);
+        return ok;
+}
+
 static int make_copy(const struct store *store, const struct rebuilt *rebuilt, struct error *err)
 {
-        _cleanup_free_ char *work = path_format("%s%s", rebuilt->root, rebuilt->work);
         _cleanup_free_ char *tree = path_format("%s%s", rebuilt->root, rebuilt->tree);
         _cleanup_free_ char *copy = path_format("%s%s/" FIX_TREE, rebuilt->root, rebuilt->work);
         static const char script[] =
-                "mkdir -p \"$1\" \"$3\"\n"
-                "[ -z \"$4\" ] || chown \"$4\" \"$1\" \"$3\"\n"
-                "cd \"$2\"\n"
+                "mkdir \"$2\"\n"
+                "[ -z \"$3\" ] || chown \"$3\" \"$2\"\n"
+                "cd \"$1\"\n"
                 "exec find . -mindepth 1 -maxdepth 1 ! -name .git ! -name .svn ! -name .hg ! -name .bzr "
-                "-exec cp -a --reflink=auto -t \"$3\" {} +\n";
+                "-exec cp -a --reflink=auto -t \"$2\" {} +\n";
         int r;
 
-        if (!work || !tree || !copy)
+        if (!tree || !copy)
                 return error_no_memory(err);
-        r = store_remove(store, work, err);
+        r = rebuilt_make_work(store, rebuilt, err);
         if (r < 0)
                 return r;
         return RUN(&store->runner, "copying the source tree", NULL, err, "sh", "-ec", script, "sh",
-                   work, tree, copy, rebuilt->root[0] ? ROOT_BUILDER : "");
+                   tree, copy, rebuilt->root[0] ? ROOT_BUILDER : "");
 }
 
 static int run_patch(const struct store *store, const struct rebuilt *rebuilt, const char *file,
@@ -154,19 +190,6 @@ static int diff_lines(const struct store *store, const char *original, const cha
         return r;
 }
 
-static bool is_c_text(const char *path)
-{
-        static const char *const suffixes[] = {
-                ".c", ".h", ".cc", ".hh", ".cpp", ".hpp", ".cxx", ".hxx", ".C", ".H", ".inc",
-        };
-        const char *dot = strrchr(path, '.');
-
-        for (size_t i = 0; dot && i < ARRAY_SIZE(suffixes); i++)
-                if (strcmp(dot, suffixes[i]) == 0)
-                        return true;
-        return false;
-}
-
 static int keep_lines(const struct store *store, const struct rebuilt *rebuilt, const char *name,
                       struct error *err)
 {
@@ -221,8 +244,10 @@ int fix_apply(const struct store *store, const struct rebuilt *rebuilt, const ch
         if (fix.changed.n_items == 0 || fix.changed.n_items == fix.failed.n_items)
                 return no_fit(store, &fix, err);
         for (size_t i = 0; r == 0 && i < fix.changed.n_items; i++)
-                if (is_c_text(fix.changed.items[i]))
+                if (change_kind_of(fix.changed.items[i]) == CHANGE_CODE)
                         r = keep_lines(store, rebuilt, fix.changed.items[i], err);
+        if (r == 0 && !fix_sort(&fix))
+                return error_no_memory(err);
         if (r < 0)
                 return r;
         *ret = fix;

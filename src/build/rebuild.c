@@ -148,6 +148,16 @@ int rebuilt_name_work(const struct store *store, struct rebuilt *rebuilt, struct
         return all && rebuilt->work ? store_remove_stale(store, all, err) : error_no_memory(err);
 }
 
+int rebuilt_make_work(const struct store *store, const struct rebuilt *rebuilt, struct error *err)
+{
+        _cleanup_free_ char *work = path_format("%s%s", rebuilt->root, rebuilt->work);
+        int r = work ? directory_make(work, 0755, err) : error_no_memory(err);
+
+        if (r < 0 || !rebuilt->root[0])
+                return r;
+        return RUN(&store->runner, "making a work folder", NULL, err, "chown", ROOT_BUILDER, work);
+}
+
 /* Names the root by what it is made of. */
 static int name_root(const struct store *store, const struct source_package *source,
                      const char *base_key, struct rebuilt *ret, struct error *err)

@@ -26,3 +26,5 @@ int rebuild_original(const struct store *store, const struct apt_state *apt,
  * are set.
  */
 int rebuilt_name_work(const struct store *store, struct rebuilt *rebuilt, struct error *err);
+/* Makes it, if it is not there, for the builder to write to. */
+int rebuilt_make_work(const struct store *store, const struct rebuilt *rebuilt, struct error *err);

@@ -2,6 +2,7 @@
 #include "build/build.h"
 
 #include <string.h>
+#include "build/change-kind.h"
 #include "cli/build-request.h"
 #include "cli/confirm.h"
 #include "cli/describe.h"
@@ -44,6 +45,27 @@ static void print_findings(struct output *output, const struct build_result *res
                             finding->fatal ? "error  " : "warning", finding->code, finding->text,
                             finding->where[0] ? ": " : "", finding->where, finding->code);
         }
+}
+
+/* How many, and of which kinds; the names are for --json and the log. */
+static void print_set_aside(struct output *output, const struct build_result *result)
+{
+        bool seen[N_CHANGE_KINDS + 1] = { 0 };
+        const char *separator = " (";
+
+        if (result->n_set_aside == 0)
+                return;
+        output_text(output, "set aside: %zu file%s", result->n_set_aside,
+                    result->n_set_aside == 1 ? "" : "s");
+        for (size_t i = 0; i < result->n_set_aside; i++)
+                seen[change_kind_beside(result->set_aside[i])] = true;
+        for (int kind = 1; kind <= N_CHANGE_KINDS; kind++) {
+                if (!seen[kind])
+                        continue;
+                output_text(output, "%s%s", separator, change_kind_text((enum change_kind)kind));
+                separator = ", ";
+        }
+        output_text(output, ")\n");
 }
 
 static void print_done(struct output *output, const struct build_request *request,
@@ -129,8 +151,10 @@ static void print_json(struct output *output, const struct build_request *reques
         for (size_t i = 0; i < result->n_targets; i++)
                 json_array_append_new(items, target_json(&result->targets[i]));
         sha256_format(&result->digest, digest);
-        json = json_pack("{s:o, s:o, s:o, s:o, s:o}", "log", output_json_text(result->log_path),
-                         "units", texts_json(result->units, result->n_units), "findings",
+        json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "log",
+                         output_json_text(result->log_path), "units",
+                         texts_json(result->units, result->n_units), "set_aside",
+                         texts_json(result->set_aside, result->n_set_aside), "findings",
                          findings_json(result), "cause",
                          err ? output_json_text(err->cause) : json_null(), "next",
                          err && err->next[0] ? output_json_text(err->next) : json_null());
@@ -150,6 +174,7 @@ static int finish(struct output *output, const struct build_request *request,
                 fputs("\r\033[K", output->errors);
         if (outcome < 0)
                 return outcome;
+        print_set_aside(output, result);
         print_findings(output, result);
         if (outcome == 0) {
                 print_done(output, request, result);
