@@ -302,7 +302,7 @@ enum run_isolation run_isolation(void)
                 return known;
         if (geteuid() == 0 && can_run(RUN_APART))
                 known = RUN_APART;
-        else if (geteuid() != 0 && can_run(RUN_APART_AS_USER))
+        else if (can_run(RUN_APART_AS_USER))
                 known = RUN_APART_AS_USER;
         else
                 known = RUN_PLAIN;

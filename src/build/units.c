@@ -231,7 +231,7 @@ static int judge_candidate(const struct rebuilt *rebuilt, const struct compile_l
         if (!built || !lost)
                 return error_no_memory(err);
         path = path_exists(built) ? built : lost;
-        if (candidate->unit->link_time) { /* has no functions that could be compared */
+        if (candidate->unit->link_time) { /* has nothing to compare, and is refused later (SB122) */
                 candidate->n_symbols = candidate->n_fitting = 1;
                 return 0;
         }
@@ -495,14 +495,8 @@ int units_find(const struct store *store, const struct rebuilt *rebuilt,
                 r = keep_changed_sources(rebuilt, fix, candidates, &n) ? 0 : error_no_memory(err);
         else if (r == 0)
                 r = keep_readers(store, rebuilt, log, fix, candidates, &n, err);
-        for (size_t i = 0; r == 0 && i < n; i++) {
-                if (candidates[i].unit->link_time)
-                        return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
-                                         "%s is compiled with -flto, so that its functions exist "
-                                         "only after linking",
-                                         candidates[i].unit->source);
+        for (size_t i = 0; r == 0 && i < n; i++)
                 r = add_unit(rebuilt, candidates[i].unit, &list, err);
-        }
         if (r < 0)
                 return r;
         *ret = list;
