@@ -4,7 +4,6 @@
 The list debian/patches is applied in order, as dpkg-source would, without the fixes; patches that no
 longer apply then (they are later and touch the same code) are left out too, and are told of.
 """
-import pathlib
 import re
 import shutil
 
@@ -36,10 +35,13 @@ def mark_version(tree, version):
     changelog.write_text(marked, errors='surrogateescape')
 
 
-def write_series(tree, kept):
-    """The list of the patches that are kept; the popped ones stay beside it as files."""
-    (tree / 'debian' / 'patches' / 'series').write_text(
-        ''.join(patch.name + '\n' for patch in kept))
+def allow_fewer_symbols(tree):
+    """A fix may have added exported symbols, which the package's list then misses in vain."""
+    rules = tree / 'debian' / 'rules'
+    first, rest = rules.read_text(errors='surrogateescape').split('\n', 1)
+    rest = re.sub(r'(?<=\s)-c4\b', '-c0', rest)
+    rules.write_text(f'{first}\nexport DPKG_GENSYMBOLS_CHECK_LEVEL = 0\n{rest}',
+                     errors='surrogateescape')
 
 
 def prepare(archive, row, version, fixes, series, folder):
@@ -49,10 +51,14 @@ def prepare(archive, row, version, fixes, series, folder):
     archive.unpack(row.source, version, scratch, patched=False)
     kept, lost = choose_patches(scratch, series, fixes)
     shutil.rmtree(scratch)
-    if not (tree / '.popped').exists():
+    made_of = folder / 'kept'
+    names = ''.join(patch.name + '\n' for patch in kept)
+    if not made_of.exists() or made_of.read_text() != names:
         archive.unpack(row.source, version, tree, patched=False)
-        write_series(tree, kept)
+        # The popped ones stay beside the list, as files.
+        (tree / 'debian' / 'patches' / 'series').write_text(names)
         mark_version(tree, version)
+        allow_fewer_symbols(tree)
         debian.run('dpkg-source', '--before-build', tree)
-        pathlib.Path(tree, '.popped').touch()
+        made_of.write_text(names)
     return tree, lost
