@@ -13,6 +13,7 @@
 #include "build/compare.h"
 #include "build/locate.h"
 #include "build/match.h"
+#include "build/users.h"
 
 const char *changes_where(const struct atom *atom, char buffer[static CHANGES_WHERE_SIZE])
 {
@@ -29,6 +30,63 @@ const char *changes_where(const struct atom *atom, char buffer[static CHANGES_WH
 
 /* --- Data -------------------------------------------------------------------------------- */
 
+/* A constant with a global name: every user must be in this unit, where those that see it change. */
+static int judge_global_constant(struct extraction *extraction, const struct atom *atom,
+                                 struct error *err)
+{
+        const struct shipped_dynamic *dynamic =
+                shipped_find_dynamic(extraction->shipped, atom->name);
+        const char *user = NULL;
+
+        if (atom->found && !(dynamic && dynamic->defined)) {
+                user = users_find_outside(extraction, atom->object, atom->address,
+                                          MAX(atom->size, UINT64_C(1)), true);
+                if (!user)
+                        return 0;
+        }
+        return FINDING(extraction, "SB113", true, atom, err, "the constant %s changed, and %s%s",
+                       atom_label(atom), user ? user : "",
+                       user           ? " uses it as well"
+                       : !atom->found ? "it is not known who uses it"
+                                      : "other modules may use it");
+}
+
+/* The value of a small variable; false if it isn't one. */
+static bool initial_value(const struct atom *atom, int64_t *ret)
+{
+        const uint8_t *data = atom_data(atom);
+
+        if (atom->n_references > 0 || atom->size > 8 || (atom->size & (atom->size - 1)) != 0 ||
+            (!data && atom->kind != ATOM_BSS))
+                return false;
+        *ret = 0;
+        if (data)
+                memcpy(ret, data, atom->size);
+        return true;
+}
+
+static int judge_initialiser(struct extraction *extraction, const struct atom *atom,
+                             struct error *err)
+{
+        const char *name = atom_label(atom);
+        int64_t before, after;
+
+        if (atom->size != atom->twin->size)
+                return FINDING(extraction, "SB112", true, atom, err,
+                               "the size of the variable %s changed from %llu to %llu bytes; if "
+                               "what it holds need not be kept, give it another name in the patch",
+                               name, (unsigned long long)atom->size,
+                               (unsigned long long)atom->twin->size);
+        if (initial_value(atom, &before) && initial_value(atom->twin, &after))
+                return FINDING(extraction, "SB112", true, atom, err,
+                               "the static initialiser of %s changed from %lld to %lld; to set it "
+                               "in a running process, write a hook: static int set(void) { %s = "
+                               "%lld; return 0; } SUTURE_PRE(set)",
+                               name, (long long)before, (long long)after, name, (long long)after);
+        return FINDING(extraction, "SB112", true, atom, err,
+                       "the static initialiser of %s changed", name);
+}
+
 static int judge_data(struct extraction *extraction, const struct atom *atom, struct error *err)
 {
         const struct atom *twin = atom->twin;
@@ -39,17 +97,21 @@ static int judge_data(struct extraction *extraction, const struct atom *atom, st
                 return FINDING(extraction, "SB102", true, atom, err,
                                "the thread-local variable %s changed", atom_label(atom));
         if (atom->kind == ATOM_CONSTANT && twin->kind == ATOM_CONSTANT)
-                return !atom->global ? 0
-                                     : FINDING(extraction, "SB113", true, atom, err,
-                                               "the constant %s changed, and other code uses it",
-                                               atom_label(atom));
-        if (atom->size != twin->size)
-                return FINDING(extraction, "SB112", true, atom, err,
-                               "the size of the variable %s changed from %llu to %llu bytes",
-                               atom_label(atom), (unsigned long long)atom->size,
-                               (unsigned long long)twin->size);
-        return FINDING(extraction, "SB112", true, atom, err,
-                       "the static initialiser of %s changed", atom_label(atom));
+                return atom->global ? judge_global_constant(extraction, atom, err) : 0;
+        return judge_initialiser(extraction, atom, err);
+}
+
+/* A name that the fixed library would give to others. */
+static int judge_new_name(struct extraction *extraction, const struct object *original,
+                          const struct atom *atom, struct error *err)
+{
+        bool exported = atom->name && atom->global && !atom->hidden && atom->kind != ATOM_NOTE &&
+                        !extraction->shipped->is_program && !original->handmade;
+
+        if (!exported || atom->twin)
+                return 0;
+        return FINDING(extraction, "SB131", false, atom, err,
+                       "%s is new; other modules don't see it", atom_label(atom));
 }
 
 static bool is_variable(const struct atom *atom)
@@ -107,8 +169,11 @@ static int judge_all_data(struct extraction *extraction, const struct object *or
                 if (atom->kind != ATOM_CODE && atom->kind != ATOM_SETUP && atom->kind != ATOM_NOTE)
                         r = judge_data(extraction, atom, err);
         }
-        for (size_t i = 0; r == 0 && i < fixed->n_atoms; i++)
+        for (size_t i = 0; r == 0 && i < fixed->n_atoms; i++) {
                 r = judge_new_data(extraction, original, &fixed->atoms[i], err);
+                if (r == 0)
+                        r = judge_new_name(extraction, original, &fixed->atoms[i], err);
+        }
         return r;
 }
 

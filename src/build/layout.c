@@ -16,6 +16,7 @@
 #include "build/changes.h"
 #include "build/debug-compare.h"
 #include "build/debug-info.h"
+#include "build/users.h"
 
 struct comparison {
         struct extraction *extraction;
@@ -285,12 +286,46 @@ static int compare_types(struct comparison *comparison)
 
 /* --- Variables --------------------------------------------------------------------------- */
 
+static bool leads_to_code(const struct atom *atom)
+{
+        for (size_t i = 0; i < atom->n_references; i++) {
+                const struct reference *reference = &atom->references[i];
+
+                if (reference->target && reference->target->kind == ATOM_CODE)
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * A changed constant is taken along, so it has another address than the old one. Objects that
+ * exist may hold that of the old one, if it is what makes them what they are: a table of functions.
+ */
+static int judge_constant(struct comparison *comparison, const struct atom *atom,
+                          Dwarf_Die *variable)
+{
+        Dwarf_Die own, stripped;
+        bool is_array = debug_type_of(variable, &own) && debug_strip(&own, false, &stripped) &&
+                        dwarf_tag(&stripped) == DW_TAG_array_type;
+
+        if (!atom->twin || !atom->differs || !leads_to_code(atom))
+                return 0;
+        return report_finding(comparison->extraction->report, "SB113", !is_array,
+                              comparison->fixed->unit,
+                              "the table %s of functions changed; objects that exist may hold the "
+                              "address of the old one", atom_label(atom))
+                       ? 0
+                       : error_no_memory(comparison->err);
+}
+
 static int judge_variable(struct comparison *comparison, struct debug_named *a,
                           struct debug_named *b)
 {
         const struct atom *atom = object_find(comparison->original, a->name, false);
         bool lives = atom && atom->twin && (atom->kind == ATOM_DATA || atom->kind == ATOM_BSS);
 
+        if (atom && atom->kind == ATOM_CONSTANT)
+                return judge_constant(comparison, atom, &a->die);
         if (!lives || atom->size != atom->twin->size || !debug_variable_differs(&a->die, &b->die))
                 return 0;
         return report_finding(comparison->extraction->report, "SB112", true,
@@ -325,61 +360,6 @@ static bool is_exported(const struct extraction *extraction, const char *name)
         return dynamic && dynamic->defined;
 }
 
-static bool is_compiled(const struct extraction *extraction, uint64_t address)
-{
-        for (size_t i = 0; i < extraction->n_units; i++) {
-                const struct object *original = extraction->originals[i];
-
-                for (size_t j = 0; j < original->n_atoms; j++)
-                        if (original->atoms[j].kind == ATOM_CODE && original->atoms[j].found &&
-                            original->atoms[j].address == address)
-                                return true;
-        }
-        return false;
-}
-
-/* Calls it, or makes its address. */
-static bool code_uses(const struct shipped *shipped, const struct shipped_symbol *symbol,
-                      uint64_t address)
-{
-        const uint8_t *code = shipped_at(shipped, symbol->address, symbol->size);
-        struct code_instruction instruction;
-
-        for (uint64_t at = 0; code && code_decode(code, symbol->size, at, &instruction);
-             at += instruction.length) {
-                uint64_t end = symbol->address + at + instruction.length;
-                int32_t distance;
-
-                if (instruction.is_branch &&
-                    symbol->address + (uint64_t)instruction.target == address)
-                        return true;
-                if (!instruction.displacement_relative ||
-                    at + instruction.length > symbol->size)
-                        continue;
-                memcpy(&distance, code + at + instruction.displacement_at, sizeof(distance));
-                if (end + (uint64_t)(int64_t)distance == address)
-                        return true;
-        }
-        return false;
-}
-
-/* The name of a function of the module that uses another one, and was not compiled anew. */
-static const char *user_outside(const struct extraction *extraction, const struct atom *function)
-{
-        const struct shipped *shipped = extraction->shipped;
-
-        for (size_t i = 0; i < shipped->n_symbols; i++) {
-                const struct shipped_symbol *symbol = &shipped->symbols[i];
-
-                if (symbol->type == STT_FUNC && symbol->size > 0 &&
-                    symbol->address != function->address &&
-                    code_uses(shipped, symbol, function->address) &&
-                    !is_compiled(extraction, symbol->address))
-                        return symbol->name;
-        }
-        return NULL;
-}
-
 static int judge_signature(struct comparison *comparison, struct debug_named *a,
                            struct debug_named *b)
 {
@@ -392,7 +372,8 @@ static int judge_signature(struct comparison *comparison, struct debug_named *a,
             !debug_signature_differs(&a->die, &b->die, what, sizeof(what)))
                 return 0;
         if (!exported)
-                caller = user_outside(comparison->extraction, atom);
+                caller = users_find_outside(comparison->extraction, NULL, atom->address, 1,
+                                            false);
         if (!exported && !caller)
                 return 0;
         return report_finding(comparison->extraction->report, "SB103", true,

@@ -13,7 +13,10 @@ const struct build_rule build_rules[] = {
                 .title = "a structure in use has another layout",
                 .why = "Objects of the old layout exist in the process, made by code that is not "
                        "replaced. New code would read and write their members at the wrong "
-                       "places.",
+                       "places. Integers of one size, new names, new values of an enum and other "
+                       "words for the same layout don't count, nor does a structure that no code "
+                       "of the patch can notice. In C++ the base classes and virtual functions "
+                       "belong to the layout.",
                 .remedy = "Leave the structure as it is and keep the new member in a shadow "
                           "variable (suture/patch.h), which is bound to the address of the "
                           "object.",
@@ -35,7 +38,9 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB103",
                 .title = "an exported function has another signature",
-                .why = "Other modules call it with the old parameters. They are not replaced.",
+                .why = "Other modules call it with the old parameters. They are not replaced. The "
+                       "same is true of a function within the module if code that was not "
+                       "compiled anew calls it.",
                 .remedy = "Keep the old function as it is called from outside, and give the new "
                           "parameters to a new function that the fixed callers use.",
                 .example = "-int parse(const char *text);\n"
@@ -138,10 +143,13 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB113",
                 .title = "a constant that other code uses changed",
-                .why = "A constant table with a global name is read by code of other units or "
-                       "modules, which keep the old one. A static one would be replaced together "
-                       "with the functions that use it.",
-                .remedy = "Keep the old table and add a new, static one for the fixed functions.",
+                .why = "A constant comes along with the functions that read it, and all of them "
+                       "are replaced. But other units or modules that read it would keep the "
+                       "old one; and where objects hold the address of a table of functions, "
+                       "those that exist hold that of the old one. For a list of such tables "
+                       "this is a warning.",
+                .remedy = "Keep the old table and add a new, static one for the fixed functions; "
+                          "or leave a table of functions and replace the functions in it.",
                 .example = "-const int limits[] = { 10, 20 };\n"
                            "+const int limits[] = { 10, 16 };",
         },
@@ -312,6 +320,16 @@ const struct build_rule build_rules[] = {
                           "replace the functions that contain them as well; or give a function the "
                           "name of a copy with __asm__.",
                 .example = "int parse_fixed(int mode) __asm__(\"parse.constprop.0\");",
+        },
+        {
+                .code = "SB131",
+                .title = "a new symbol that others can't see",
+                .why = "A new function or variable of a library is part of the patch if the "
+                       "replaced functions use it. Programs and other libraries that are loaded "
+                       "later don't find it by its name. This is a warning.",
+                .remedy = "Nothing has to be done unless another module is to call it; that one "
+                          "has to wait for the fixed package.",
+                .example = "+int conn_set_limit(struct conn *conn, size_t limit)   /* exported */",
         },
         {
                 .code = "SB201",

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #define _cleanup_compiled_ _cleanup_(compiled_done)
+#define HIDDEN "__attribute__((visibility(\"hidden\"))) "
 #define NOINLINE "__attribute__((noinline)) "
 
 static const struct compiled_options library = { .link = COMPILED_LIBRARY };
@@ -224,6 +225,93 @@ static void internal_signature(void **state)
         assert_refused(&compiled, "SB103", "other");
 }
 
+/* A table that only code of its unit reads comes along; one that others read can't change. */
+static void global_constants(void **state)
+{
+        static const char source[] =
+                HIDDEN "extern const short limits[4];\n"
+                "const short limits[4] = { 10, 20, FIXED ? 16 : 40, 50 };\n"
+                "int limit(int i) { return limits[i & 3] * 3; }\n";
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        compile_patch(source, &options, &compiled);
+        assert_changed(&compiled, "limit");
+        assert_true(patch_contains(&compiled, "\24\0\20\0", 4));
+        compiled_done(&compiled);
+        options.rest = HIDDEN "extern const short limits[4]; int other(int i) { return limits[i & 3]; }\n";
+        compile_patch(source, &options, &compiled);
+        assert_refused(&compiled, "SB113", "limits");
+        assert_says(&compiled, "SB113", "other uses it");
+        compiled_done(&compiled);
+        options.rest = HIDDEN "extern const short limits[4]; const short *pointer = limits;\n";
+        compile_patch(source, &options, &compiled);
+        assert_refused(&compiled, "SB113", "limits");
+        compiled_done(&compiled);
+        options.rest = NULL;
+        compile_patch(source + strlen(HIDDEN "extern const short limits[4];\n"), &options, &compiled);
+        assert_refused(&compiled, "SB113", "other modules");
+}
+
+/* What an object is, by the address of its table; but a list that is searched is no such thing. */
+static void tables_of_functions(void **state)
+{
+        static const char source[] =
+                "struct ops { const char *name; int (*call)(int); };\n"
+                NOINLINE "static int one(int x) { return x * 77777; }\n"
+                NOINLINE "static int two(int x) { return x + 77777; }\n"
+                "static const struct ops ops BRACKETS = BEGIN { \"a\", FIXED ? two : one } END;\n"
+                "const struct ops *get(int x) { return x > 7 ? ADDRESS ops : 0; }\n"
+                "int both(int x) { return one(x) + two(x); }\n";
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.flags = "-DBRACKETS= -DBEGIN= -DEND= '-DADDRESS=&'";
+        compile_patch(source, &options, &compiled);
+        assert_refused(&compiled, "SB113", "ops");
+        compiled_done(&compiled);
+        options.flags = "'-DBRACKETS=[]' '-DBEGIN={' '-DEND=}' -DADDRESS=";
+        compile_patch(source, &options, &compiled);
+        assert_changed(&compiled, "get");
+        assert_warned(&compiled, "SB113", "ops");
+}
+
+static void initialiser_is_suggested_as_hook(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+
+        (void)state;
+        compile_patch("static int limit = FIXED ? 4096 : 65536;\n"
+                      "int take(int x) { return x > limit ? limit++ : x; }\n", &library, &compiled);
+        assert_refused(&compiled, "SB112", "limit");
+        assert_says(&compiled, "SB112", "from 65536 to 4096");
+        assert_says(&compiled, "SB112", "limit = 4096; return 0; } SUTURE_PRE(set)");
+}
+
+static void new_names(void **state)
+{
+        static const char source[] =
+                "#if FIXED\n"
+                "int count = 5; " HIDDEN "int inner = 4;\n"
+                NOINLINE "int helper(int x) { __asm__(\"\"); return x + count + inner; }\n"
+                "#else\n"
+                "int helper(int);\n"
+                "#endif\n"
+                "int take(int x) { return FIXED ? helper(x) : x * 77777; }\n";
+        _cleanup_compiled_ struct compiled compiled;
+
+        (void)state;
+        compile_patch(source, &library, &compiled);
+        assert_changed(&compiled, "take");
+        assert_new(&compiled, "helper");
+        assert_warned(&compiled, "SB131", "helper");
+        assert_warned(&compiled, "SB131", "count");
+        for (size_t i = 0; i < compiled.report.n_findings; i++)
+                assert_null(strstr(compiled.report.findings[i].text, "inner"));
+}
+
 static void code_written_by_hand(void **state)
 {
         static const char source[] = "struct s { int a, b; }; int f(struct s *s) { return s->b; }\n"
@@ -285,6 +373,10 @@ int main(void)
                 cmocka_unit_test(variable_of_another_type),
                 cmocka_unit_test(signatures),
                 cmocka_unit_test(internal_signature),
+                cmocka_unit_test(global_constants),
+                cmocka_unit_test(tables_of_functions),
+                cmocka_unit_test(initialiser_is_suggested_as_hook),
+                cmocka_unit_test(new_names),
                 cmocka_unit_test(code_written_by_hand),
                 cmocka_unit_test(virtual_functions),
         };

@@ -65,7 +65,7 @@ static const struct refusal refusals[] = {
           "#if FIXED\n"
           "\"mov $2, %eax\\n\"\n"
           "#endif\n"
-          "\"mov $1, %eax\\nret\\n.size checksum, .-checksum\\n\"\n"
+          "\"mov $1, %eax\\njmp more\\n.size checksum, .-checksum\\n\"\n"
           "\".globl more\\n.type more, @function\\nmore: ret\\n.size more, .-more\\n\");\n" },
         { "SB111", "copy",
           "static int one(void) { return 1; } static int two(void) { return 2; }\n"
@@ -266,9 +266,10 @@ static void without_sections(void **state)
 
         (void)state;
         options.plain_objects = true;
-        compile_patch("int a(int x) { return x; }\nint b(int x) { return x + FIXED; }\n",
-                      &options, &compiled);
-        assert_refused(&compiled, "SB109", "b");
+        compile_patch("__attribute__((noipa)) int a(int x) { return x * 77777; }\n"
+                      "int b(int x) { return a(x) + a(x + 1) + FIXED; }\n", &options, &compiled);
+        assert_changed(&compiled, "b");
+        assert_symbol(&compiled, "a", PATCH_SYMBOL_SLOT);
 }
 
 static void link_time_optimisation(void **state)
