@@ -259,13 +259,18 @@ static int build_debian(struct job *job, struct error *err)
 static int build_project(struct job *job, struct error *err)
 {
         const struct build_request *request = job->request;
-        int r = project_name(request, &job->source, err);
+        int r = project_read(job->store, request, &job->source, err);
 
         if (r < 0)
                 return r;
-        note(job, "running the build command");
-        return project_build_in_place(job->store, request->tree, request->command, &job->rebuilt,
-                                      err);
+        if (request->in_place) {
+                note(job, "running the build command");
+                return project_build_in_place(job->store, request->tree, request->command,
+                                              &job->rebuilt, err);
+        }
+        r = apt_state_prepare(job->store, &job->apt, err);
+        return r < 0 ? r : rebuild_original(job->store, &job->apt, &job->source, &job->rebuilt,
+                                            err);
 }
 
 static int do_original(struct job *job, struct error *err)
@@ -839,7 +844,7 @@ static int check_request(const struct build_request *request, struct error *err)
                 return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
                                  "a build makes a root of its own and mounts in it, which only root "
                                  "may");
-        if (request->in_place != (request->origin == BUILD_FROM_PROJECT))
+        if (request->in_place && request->origin != BUILD_FROM_PROJECT)
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
                                  "this form of suture build is not made yet");
         for (size_t i = 0; i < request->n_fixes; i++)

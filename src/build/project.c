@@ -149,16 +149,11 @@ static char *make_name(const char *path)
         return name;
 }
 
-int project_name(const struct build_request *request, struct source_package *ret,
-                 struct error *err)
+static int name_project(const char *path, struct source_package *ret, struct error *err)
 {
-        _cleanup_free_ char *path = realpath(request->tree, NULL);
-        _cleanup_free_ char *changelog = path ? path_format("%s/debian/changelog", path) : NULL;
+        _cleanup_free_ char *changelog = path_format("%s/debian/changelog", path);
         _cleanup_buffer_ struct buffer text = { 0 };
 
-        if (!path)
-                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the tree %s",
-                                 request->tree);
         if (!changelog)
                 return error_no_memory(err);
         if (file_read(changelog, MAX_CHANGELOG_BYTES, &text, NULL) == 0 && text.size > 0 &&
@@ -167,6 +162,49 @@ int project_name(const struct build_request *request, struct source_package *ret
         ret->name = make_name(path);
         ret->version = strdup("local");
         return ret->name && ret->version ? 0 : error_no_memory(err);
+}
+
+/* Folders that a root has for itself, some of them as links that lead elsewhere. */
+static bool may_be_in_root(const char *path)
+{
+        static const char *const taken[] = {
+                "/bin/", "/boot/", "/build/", "/dev/", "/etc/", "/lib/", "/lib32/", "/lib64/",
+                "/libx32/", "/proc/", "/run/", "/sbin/", "/suture/", "/sys/", "/var/run/",
+                "/var/lock/", "/usr/",
+        };
+
+        if (!strchr(path + 1, '/')) /* a folder of "/" itself may have any of these names */
+                return false;
+        if (strncmp(path, "/usr/src/", 9) == 0 || strncmp(path, "/usr/local/", 11) == 0)
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+                if (strncmp(path, taken[i], strlen(taken[i])) == 0)
+                        return false;
+        return true;
+}
+
+int project_read(const struct store *store, const struct build_request *request,
+                 struct source_package *ret, struct error *err)
+{
+        char key[STORE_KEY_SIZE];
+        int r;
+
+        ret->tree = realpath(request->tree, NULL);
+        if (!ret->tree)
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the tree %s",
+                                 request->tree);
+        ret->command = request->command;
+        ret->depends = request->depends;
+        ret->n_depends = request->n_depends;
+        r = name_project(ret->tree, ret, err);
+        if (r < 0 || request->in_place)
+                return r;
+        r = tree_key(store, ret->tree, key, err);
+        if (r < 0)
+                return r;
+        ret->key = strdup(key);
+        ret->place = may_be_in_root(ret->tree) ? strdup(ret->tree) : NULL;
+        return ret->key && (ret->place || !may_be_in_root(ret->tree)) ? 0 : error_no_memory(err);
 }
 
 /* The tree is copied into the cache, so the cache must not be in it. */

@@ -4,9 +4,13 @@
 #include "build/build.h"
 #include "build/rebuild.h"
 
-/* The name and version in the patch: of debian/changelog if there is one, else the folder's name. */
-int project_name(const struct build_request *request, struct source_package *ret,
-                 struct error *err);
+/*
+ * What rebuild_original() needs of it. Name and version are those of debian/changelog if there is one,
+ * else the folder's name; `key` is set where it isn't built in place. In a root its tree is where
+ * it is here, if it can be, for absolute paths become part of what is built.
+ */
+int project_read(const struct store *store, const struct build_request *request,
+                 struct source_package *ret, struct error *err);
 
 /*
  * Runs `command` (sh -ec) in `tree` as suture's own user, with the compiler wrapper first in PATH.

@@ -40,6 +40,8 @@ static char *tree_path(const struct source_package *source)
 {
         const char *colon = strchr(source->version, ':');
 
+        if (source->place)
+                return strdup(source->place);
         return path_format("/build/%s-%s", source->name, colon ? colon + 1 : source->version);
 }
 
@@ -59,6 +61,16 @@ static int build_packages(const struct store *store, const char *root, const cha
         return root_run_script(store, root, &command, build_script, "building the original", err);
 }
 
+static int run_project(const struct store *store, const char *root, const char *tree,
+                       const struct source_package *source, struct error *err)
+{
+        _cleanup_(root_command_done) struct root_command command = {
+                .wrapped = true, .directory = tree, .quote = RUN_QUOTE_LAST_LINES,
+        };
+
+        return root_run_script(store, root, &command, source->command, "the build command", err);
+}
+
 static const char unpack_script[] =
         "mkdir -p /suture/packages\n"
         "for deb in /build/*.deb; do\n"
@@ -75,6 +87,25 @@ static int unpack_packages(const struct store *store, const char *root, struct e
                                err);
 }
 
+/* The builder gets a way to its tree, wherever that is. */
+static const char place_script[] =
+        "mkdir -p \"${PLACE%/*}/\"\n"
+        "while folder=${PLACE%/*} && [ -n \"$folder\" ]; do\n"
+        "        chmod a+x \"$folder\"\n"
+        "        PLACE=$folder\n"
+        "done\n";
+
+static int make_place(const struct store *store, const char *root, const char *place,
+                      struct error *err)
+{
+        _cleanup_(root_command_done) struct root_command command = { .as_root = true };
+
+        if (!words_addf(&command.environment, "PLACE=%s", place))
+                return error_no_memory(err);
+        return root_run_script(store, root, &command, place_script, "making a place for the tree",
+                               err);
+}
+
 /* Where the source is to be in the root, it is made to be, owned by the builder. */
 static int place_source(const struct store *store, const char *root, const char *tree,
                         const struct source_package *source, struct error *err)
@@ -87,34 +118,56 @@ static int place_source(const struct store *store, const char *root, const char 
         if (!source->tree)
                 return RUN(&store->runner, "copying the source", NULL, err, "cp", "-r",
                            source->folder, folder);
-        r = tree_copy(store, source->tree, source->key, folder, err);
+        r = source->place ? make_place(store, root, source->place, err) : 0;
+        if (r == 0)
+                r = tree_copy(store, source->tree, source->key, folder, err);
         return r < 0 ? r : RUN(&store->runner, "giving the tree to the builder", NULL, err, "chown",
                                "-R", "-h", ROOT_BUILDER, folder);
+}
+
+/* A project may be a Debian source too; then it has build dependencies. */
+static int install_dependencies(const struct store *store, const struct apt_state *apt,
+                                const char *root, const struct source_package *source,
+                                struct error *err)
+{
+        _cleanup_free_ char *control = source->tree ? path_format("%s/debian/control", source->tree)
+                                                    : NULL;
+        _cleanup_free_ char *depends = source->tree
+                                               ? strdup(source->tree)
+                                               : path_format("%s/%s", source->folder, source->dsc);
+        int r = root_install_packages(store, apt, root, source->depends, source->n_depends, err);
+
+        if (r < 0)
+                return r;
+        if (!depends || (source->tree && !control))
+                return error_no_memory(err);
+        return control && !path_exists(control)
+                       ? 0
+                       : root_install_dependencies(store, apt, root, depends, err);
 }
 
 static int build_in(const struct store *store, const struct apt_state *apt, const char *base,
                     const char *root, const struct source_package *source, const char *tree,
                     struct error *err)
 {
-        _cleanup_free_ char *depends = source->tree
-                                               ? strdup(source->tree)
-                                               : path_format("%s/%s", source->folder, source->dsc);
         int r;
 
-        if (!depends)
-                return error_no_memory(err);
         store_note(store, "unpacking a fresh root");
         r = root_unpack(store, base, root, err);
         if (r < 0)
                 return r;
         store_note(store, "installing the build dependencies");
-        r = root_install_dependencies(store, apt, root, depends, err);
+        r = install_dependencies(store, apt, root, source, err);
         if (r == 0)
                 r = root_install_wrapper(store, root, err);
         if (r == 0)
                 r = place_source(store, root, tree, source, err);
         if (r < 0)
                 return r;
+        if (source->command) {
+                store_note(store, "running the build command");
+                return run_project(store, root, tree, source, err);
+        }
         store_note(store, "building the original package");
         r = build_packages(store, root, tree, source, err);
         return r < 0 ? r : unpack_packages(store, root, err);
@@ -162,17 +215,25 @@ int rebuilt_make_work(const struct store *store, const struct rebuilt *rebuilt, 
 static int name_root(const struct store *store, const struct source_package *source,
                      const char *base_key, struct rebuilt *ret, struct error *err)
 {
-        _cleanup_free_ char *recipe = path_format("%s %s %s%s", BUILD_RECIPE, base_key,
-                                                  source->tree ? "tree " : "", source->key);
+        _cleanup_buffer_ struct buffer recipe = { 0 };
         char key[STORE_KEY_SIZE];
+        bool ok = buffer_printf(&recipe, "%s %s %s%s", BUILD_RECIPE, base_key,
+                                source->tree ? "tree " : "", source->key);
 
-        if (!recipe)
+        if (ok && source->command)
+                ok = buffer_printf(&recipe, "\n%s\n%s\n", source->command,
+                                   source->place ? source->place : "");
+        for (size_t i = 0; ok && i < source->n_depends; i++)
+                ok = buffer_printf(&recipe, "%s\n", source->depends[i]);
+        if (!ok)
                 return error_no_memory(err);
-        store_key(recipe, key);
+        store_key((char *)recipe.data, key);
         ret->root = store_path(store, "builds/%s_%s-%s", source->name, source->version, key);
         ret->tree = tree_path(source);
         if (!ret->root || !ret->tree)
                 return error_no_memory(err);
+        if (source->command)
+                return 0;
         ret->packages = path_format("%s" ROOT_TOOLS "/packages", ret->root);
         return ret->packages ? 0 : error_no_memory(err);
 }

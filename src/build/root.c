@@ -89,44 +89,82 @@ int root_unpack(const struct store *store, const char *base, const char *root, s
                    "-C", root, "-xf", base);
 }
 
-/* $1: the root, $2: the folder of downloaded packages, $3: the .dsc or tree */
+/* $1: the root, $2: the folder of downloaded packages; then the words for apt-get. */
 static const char install_script[] =
-        "mount -t proc -o nosuid,nodev,noexec proc \"$1/proc\"\n"
-        "for d in null zero full random urandom tty; do mount --bind /dev/$d \"$1/dev/$d\"; done\n"
-        "mount --bind \"$2\" \"$1/var/cache/apt/archives\"\n"
-        "printf '#!/bin/sh\\nexit 101\\n' >\"$1/usr/sbin/policy-rc.d\"\n"
-        "chmod 755 \"$1/usr/sbin/policy-rc.d\"\n"
-        "exec apt-get build-dep --arch-only -qq -y \"$3\"\n";
+        "root=$1 archives=$2\n"
+        "shift 2\n"
+        "mount -t proc -o nosuid,nodev,noexec proc \"$root/proc\"\n"
+        "for d in null zero full random urandom tty; do\n"
+        "        mount --bind /dev/$d \"$root/dev/$d\"\n"
+        "done\n"
+        "mount --bind \"$archives\" \"$root/var/cache/apt/archives\"\n"
+        "printf '#!/bin/sh\\nexit 101\\n' >\"$root/usr/sbin/policy-rc.d\"\n"
+        "chmod 755 \"$root/usr/sbin/policy-rc.d\"\n"
+        "exec apt-get \"$@\"\n";
 
-int root_install_dependencies(const struct store *store, const struct apt_state *apt,
-                              const char *root, const char *source, struct error *err)
+static int run_install(const struct store *store, const struct apt_state *apt, const char *root,
+                       const struct words *words, struct error *err)
 {
         _cleanup_free_ char *config = path_format("%s/root-apt.conf", store->temporary);
         _cleanup_free_ char *setting = path_format("APT_CONFIG=%s/root-apt.conf", store->temporary);
         _cleanup_free_ char *archives = store_path(store, "apt/cache/archives");
-        _cleanup_close_ int lock = -1;
+        _cleanup_words_ struct words argv = { 0 };
         struct run_options options = { .environment = (const char *const[]){ setting },
                                        .n_environment = 1 };
+        const char *const first[] = { "sh", "-ec", install_script, "sh", root, archives };
         int r;
 
-        if (!config || !setting || !archives)
+        if (!config || !setting || !archives || !words_extend(&argv, first, ARRAY_SIZE(first)) ||
+            !words_extend(&argv, (const char *const *)words->items, words->n_items))
                 return error_no_memory(err);
-        r = store_lock(store, APT_LOCK, &lock, err);
+        r = apt_state_config_for_root(store, apt, root, config, err);
+        return r < 0 ? r : run_command(&store->runner, &argv, "installing the build dependencies",
+                                       &options, err);
+}
+
+static int install(const struct store *store, const struct apt_state *apt, const char *root,
+                   const struct words *words, struct error *err)
+{
+        _cleanup_close_ int lock = -1;
+        int r = store_lock(store, APT_LOCK, &lock, err);
+
         if (r == 0)
                 r = apt_state_update(store, apt, false, err);
-        if (r == 0)
-                r = apt_state_config_for_root(store, apt, root, config, err);
         if (r < 0)
                 return r;
-        r = RUN(&store->runner, "installing the build dependencies", &options, err, "sh", "-ec",
-                install_script, "sh", root, archives, source);
+        r = run_install(store, apt, root, words, err);
         if (r < 0 && r != -EINTR) { /* lists may be older than the archive */
                 r = apt_state_update(store, apt, true, err);
                 if (r == 0)
-                        r = RUN(&store->runner, "installing the build dependencies", &options,
-                                err, "sh", "-ec", install_script, "sh", root, archives, source);
+                        r = run_install(store, apt, root, words, err);
         }
         return r;
+}
+
+int root_install_dependencies(const struct store *store, const struct apt_state *apt,
+                              const char *root, const char *source, struct error *err)
+{
+        _cleanup_words_ struct words words = { 0 };
+        const char *const arguments[] = { "build-dep", "--arch-only", "-qq", "-y", source };
+
+        if (!words_extend(&words, arguments, ARRAY_SIZE(arguments)))
+                return error_no_memory(err);
+        return install(store, apt, root, &words, err);
+}
+
+int root_install_packages(const struct store *store, const struct apt_state *apt,
+                          const char *root, const char *const *packages, size_t n,
+                          struct error *err)
+{
+        _cleanup_words_ struct words words = { 0 };
+        const char *const arguments[] = { "install", "--no-install-recommends", "-qq", "-y", "--" };
+
+        if (n == 0)
+                return 0;
+        if (!words_extend(&words, arguments, ARRAY_SIZE(arguments)) ||
+            !words_extend(&words, packages, n))
+                return error_no_memory(err);
+        return install(store, apt, root, &words, err);
 }
 
 void root_command_done(struct root_command *command)
@@ -169,7 +207,7 @@ static int run_in_place(const struct store *store, const struct root_command *co
 {
         _cleanup_words_ struct words argv = { 0 };
         struct run_options options = {
-                .output = command->output, .status = command->status,
+                .output = command->output, .status = command->status, .quote = command->quote,
                 .own_environment = command->wrapped, .as_owner = command->bind_from != NULL,
                 .environment = (const char *const *)command->environment.items,
                 .n_environment = command->environment.n_items,
@@ -192,7 +230,7 @@ int root_run(const struct store *store, const char *root, const struct root_comm
 {
         _cleanup_words_ struct words argv = { 0 };
         struct run_options options = { .output = command->output, .no_network = true,
-                                       .status = command->status };
+                                       .status = command->status, .quote = command->quote };
         const char *const enter[] = {
                 "sh", "-ec", enter_script, "sh", root,
                 command->bind_from ? command->bind_from : "",

@@ -28,6 +28,11 @@ int root_unpack(const struct store *store, const char *base, const char *root, s
 int root_install_dependencies(const struct store *store, const struct apt_state *apt,
                               const char *root, const char *source, struct error *err);
 
+/* Installs packages by their names; `n` may be 0. */
+int root_install_packages(const struct store *store, const struct apt_state *apt,
+                          const char *root, const char *const *packages, size_t n,
+                          struct error *err);
+
 /* Makes ROOT_TOOLS with the compiler wrapper, under the names of all compilers in the root. */
 int root_install_wrapper(const struct store *store, const char *root, struct error *err);
 
@@ -41,7 +46,8 @@ struct root_command {
         bool as_root;                     /* else as ROOT_BUILDER */
         bool wrapped;                     /* the compiler wrapper comes first in PATH */
         const char *bind_from, *bind_to;  /* in the root: bind_from is seen at bind_to */
-        struct buffer *output;            /* as in struct run_options */
+        struct buffer *output;            /* as in struct run_options, and these: */
+        enum run_quote quote;
         int *status;
 };
 void root_command_done(struct root_command *command);

@@ -20,6 +20,7 @@ void source_package_done(struct source_package *source)
         free(source->name);
         free(source->version);
         free(source->tree);
+        free(source->place);
         free(source->folder);
         free(source->dsc);
         free(source->key);

@@ -8,6 +8,10 @@ struct source_package {
         char *folder;                /* holds the .dsc and all files it names */
         char *dsc;                   /* file name of the .dsc in there */
         char *tree;                  /* instead of both: a local tree */
+        char *place;                 /* of the tree in a root; NULL: below /build */
+        const char *command;         /* a project's, for sh -ec; NULL: built as a Debian package */
+        const char *const *depends;  /* packages that the command needs */
+        size_t n_depends;
         char *key;                   /* hash of the .dsc or tree, for names of what is made of it */
 };
 void source_package_done(struct source_package *source);
