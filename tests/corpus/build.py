@@ -16,6 +16,7 @@ import time
 LIMIT_S = 600
 PACKAGE_LIMIT_S = 3 * 3600
 NOTHING_DIFFERS = 'SB105'
+PACKAGE_FAILED = 'building the original failed'
 NOT_IN_THIS_BUILD = 'the fix changes nothing that '
 
 

@@ -70,6 +70,7 @@ class Job:
         self.spatches = arguments.state / 'patches' / f'{row.kind}-{row.source}'
         self.spatches.mkdir(parents=True, exist_ok=True)
         self.lost, self.version = [], row.vulnerable
+        self.no_package = ''    # why the package itself can't be built: no use to try it again
 
     def result(self, label, **more):
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -181,7 +182,11 @@ class Job:
         for fix in fixes:
             if self.suture.stop.is_set():
                 return
-            if self.wanted(fix.label):
+            if not self.wanted(fix.label):
+                continue
+            if self.no_package:
+                self.result(fix.label, outcome='failed', sentence=self.no_package)
+            else:
                 self.run_fix(tree, fix, candidates, origin, folder_of(fix.label))
 
     def run_fix(self, tree, fix, candidates, origin, folder):
@@ -210,6 +215,8 @@ class Job:
         if self.suture.stop.is_set():
             return
         made = build.describe(answer, package_seconds)
+        if build.PACKAGE_FAILED in made['sentence']:
+            self.no_package = made['sentence']
         if made['outcome'] == 'made' and not self.arguments.no_live:
             made['live'] = exercise.exercise(self.suture, self.row.source, folder, file,
                                              made['digest'])
