@@ -7,8 +7,6 @@ tools/servers:
     SUTURE                 the program under test
     SUTURE_SERVERS_CACHE   a folder NAME/ for each server: root/ (the vulnerable programs), fix.spatch
 """
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import re
@@ -24,6 +22,7 @@ sys.path[:0] = [str(TESTS / 'capability'), str(TESTS / 'corpus' / 'drivers')]
 # pylint: disable=wrong-import-position
 from harness import (SUTURE, apply, check, die_with_parent, digest, equal, must, records,  # noqa: E402
                      rollback, run_tests, test, wait_for)
+from common import driver_module  # noqa: E402
 
 __all__ = ['CACHE', 'Server', 'check', 'digest', 'driver_module', 'equal', 'inputs', 'main', 'story',
            'suture_path', 'test']
@@ -39,14 +38,6 @@ def inputs(name):
     root, patch = CACHE / name / 'root', CACHE / name / 'fix.spatch'
     check(root.is_dir() and patch.is_file(), f'{CACHE / name} is not made: run tools/servers')
     return root, patch
-
-
-def driver_module(name):
-    """A driver as a Python module, for its client."""
-    loader = importlib.machinery.SourceFileLoader(f'driver_{name}', str(DRIVERS / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 def suture_path():

@@ -8,6 +8,8 @@ over, by the functions that it registers with `Driver.rounds`.
 """
 import contextlib
 import ctypes
+import importlib.machinery
+import importlib.util
 import os
 import pathlib
 import re
@@ -19,6 +21,9 @@ import sys
 import tempfile
 import time
 import traceback
+
+# The driver's programs are for reading: nothing is left beside them.
+sys.dont_write_bytecode = True
 
 HERE = pathlib.Path(__file__).resolve().parent
 TELL_S = 0.4
@@ -203,6 +208,14 @@ class Driver:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def driver_module(name):
+    """A driver as a Python module, for its client or its server."""
+    loader = importlib.machinery.SourceFileLoader(f'driver_{name}', str(HERE / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 def children(pid):
