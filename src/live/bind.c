@@ -17,6 +17,7 @@
 #include "base/cursor.h"
 #include "elf/frames.h"
 #include "live/arch/arch.h"
+#include "live/debug-image.h"
 #include "live/record.h"
 #include "live/registration.h"
 
@@ -227,7 +228,7 @@ static int fill_frame_table(struct binding *binding, struct error *err)
 
 static void lay_out(struct binding *binding)
 {
-        uint64_t code = 0, data = 0;
+        uint64_t code = DEBUG_IMAGE_HEAD, data = 0;
 
         lay_out_part(binding, PART_STRICT, &code);
         code = ROUND_UP(code, UINT64_C(16));
@@ -235,12 +236,15 @@ static void lay_out(struct binding *binding)
                 binding->slots[i].stub_offset = code;
         binding->strict_size = code;
         lay_out_part(binding, PART_ENTRY, &code);
+        binding->text_end = code;
         lay_out_part(binding, PART_READ_ONLY, &code);
         code = ROUND_UP(code, UINT64_C(8));
         for (size_t i = 0; i < binding->n_slots; i++, code += 8)
                 binding->slots[i].slot_offset = code;
         binding->frames.table_offset = code;
         code += binding->frames.n_entries * 8;
+        binding->tail_offset = code;
+        code += debug_image_tail_size(binding);
         lay_out_part(binding, PART_DATA, &data);
         lay_out_part(binding, PART_BSS, &data);
         binding->frames.offset = binding->sections[binding->frames.section].offset;
@@ -483,5 +487,6 @@ int binding_relocate(struct binding *binding, uint64_t code_address, uint64_t da
                 if (r != 0)
                         return r;
         }
+        debug_image_fill(binding);
         return binding->frames.n_entries > 0 ? fill_frame_table(binding, err) : 0;
 }

@@ -48,6 +48,8 @@ struct binding {
         bool wants_shadow_root;
         bool registers;                  /* the data end with struct registrations */
         struct bound_frames frames;
+        uint64_t text_end;               /* of the executable sections, in the code image */
+        uint64_t tail_offset;            /* of what debuggers read, see debug-image.h */
         uint64_t code_address, data_address;
         struct buffer code, data;        /* the images, after binding_relocate() */
 };

@@ -195,6 +195,55 @@ static bool emit_instruction(struct arch_displaced *out, const struct instructio
         return emit(out, bytes, decoded->length);
 }
 
+/* push low; movl high, 4(%rsp) */
+static bool emit_push_address(struct arch_displaced *out, uint64_t address)
+{
+        uint8_t bytes[13] = { 0x68, 0, 0, 0, 0, 0xc7, 0x44, 0x24, 0x04 };
+        uint32_t low = (uint32_t)address, high = (uint32_t)(address >> 32);
+
+        memcpy(bytes + 1, &low, sizeof(low));
+        memcpy(bytes + 9, &high, sizeof(high));
+        return emit(out, bytes, sizeof(bytes));
+}
+
+static bool is_call(const struct instruction *instruction)
+{
+        return instruction->decoded.mnemonic == ZYDIS_MNEMONIC_CALL &&
+               instruction->decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+}
+
+static bool uses_stack_pointer(const struct instruction *instruction)
+{
+        const ZydisDecodedOperand *operand = &instruction->operands[0];
+
+        return operand->type == ZYDIS_OPERAND_TYPE_MEMORY
+                       ? operand->mem.base == ZYDIS_REGISTER_RSP
+                       : operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                                 operand->reg.value == ZYDIS_REGISTER_RSP;
+}
+
+/*
+ * A call whose end is not overwritten returns there, as it always did, and not to the moved copy:
+ * whoever unwinds the stack meanwhile knows the function, but nothing of the copy. So it becomes a push
+ * and a jump.
+ */
+static bool emit_call(struct arch_displaced *out, const struct instruction *instruction,
+                      const uint8_t *code, uint64_t at, uint64_t place)
+{
+        struct instruction jump = *instruction;
+        uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH];
+        uint64_t target;
+
+        if (!emit_push_address(out, at + instruction->decoded.length))
+                return false;
+        jump.decoded.mnemonic = ZYDIS_MNEMONIC_JMP;
+        if (branch_target(instruction, at, &target))
+                return emit_branch(out, &jump, place, target);
+        memcpy(bytes, code, instruction->decoded.length); /* ff /2 becomes ff /4 */
+        bytes[instruction->decoded.raw.modrm.offset] ^= (2 ^ 4) << 3;
+        return emit_instruction(out, &jump, bytes, at, place);
+}
+
 static bool ends_flow(const struct instruction *instruction)
 {
         return instruction->decoded.meta.category == ZYDIS_CATEGORY_RET ||
@@ -230,11 +279,18 @@ int arch_displace(const uint8_t *code, size_t size, size_t room, size_t skip, ui
         if (jump_room(code, size, room, skip, address) == 0)
                 return ARCH_NO_ROOM;
         while (at < end && at < size) {
-                if (!decode(code + at, size - at, &instruction) ||
-                    !emit_instruction(&out, &instruction, code + at, address + at, place))
+                bool calls, ok;
+
+                if (!decode(code + at, size - at, &instruction))
+                        return ARCH_NOT_DISPLACEABLE;
+                calls = is_call(&instruction) && !uses_stack_pointer(&instruction) &&
+                        at + instruction.decoded.length >= end;
+                ok = calls ? emit_call(&out, &instruction, code + at, address + at, place)
+                           : emit_instruction(&out, &instruction, code + at, address + at, place);
+                if (!ok)
                         return ARCH_NOT_DISPLACEABLE;
                 at += instruction.decoded.length;
-                falls_through = !ends_flow(&instruction);
+                falls_through = !calls && !ends_flow(&instruction);
         }
         at = MAX(at, end);
         if (branch_leads_into(code, size, address, address + skip, address + at))
