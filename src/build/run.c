@@ -116,16 +116,31 @@ int run_fault(const struct runner *runner, struct error *err, const char *format
 }
 
 /*
- * The line of the log that tells best why a command failed: the last one that says "error", else
- * the last one, among those written from `from` on.
+ * How well a line tells why a command failed: a compiler's word is better than that of a tool which
+ * only says that what it called has failed.
  */
-static void log_last_line(const struct runner *runner, off_t from, char *ret, size_t size)
+static int line_weight(const char *line)
 {
         static const char *const marks[] = { "E: ", "error:", "Error", "FAILED", "fatal" };
+        static const char *const callers[] = { "dpkg-buildpackage: ", "dh_", "make", "debian/" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(callers); i++)
+                if (strncmp(line, callers[i], strlen(callers[i])) == 0)
+                        return 1;
+        for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+                if (strstr(line, marks[i]))
+                        return 2;
+        return 0;
+}
+
+/* The line of the log that tells it best, the last of them, among those written from `from` on. */
+static void log_last_line(const struct runner *runner, off_t from, char *ret, size_t size)
+{
         char tail[LOG_TAIL_BYTES + 1];
         off_t end = lseek(runner->log_fd, 0, SEEK_END);
         ssize_t n;
-        char *line, *next, *last = NULL, *telling = NULL;
+        char *line, *next, *telling = NULL;
+        int weight, best = 0;
 
         ret[0] = '\0';
         if (end - from > LOG_TAIL_BYTES)
@@ -135,13 +150,14 @@ static void log_last_line(const struct runner *runner, off_t from, char *ret, si
                 return;
         tail[n] = '\0';
         for (line = strtok_r(tail, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
-                last = line;
-                for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
-                        if (strstr(line, marks[i]))
-                                telling = line;
+                weight = line_weight(line);
+                if (weight < best)
+                        continue;
+                best = weight;
+                telling = line;
         }
-        if (telling || last)
-                snprintf(ret, size, "%s", telling ? telling : last);
+        if (telling)
+                snprintf(ret, size, "%s", telling);
 }
 
 /* The last three lines that are not empty, one behind the other. */
