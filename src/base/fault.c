@@ -25,6 +25,16 @@ static const char *const fault_names[N_FAULT_POINTS] = {
         [FAULT_RESUMED] = "resumed",
         [FAULT_PROVE] = "prove",
         [FAULT_UNMAP] = "unmap",
+        [FAULT_ENTRY_REDIRECTED] = "entry-redirected",
+        [FAULT_ENTRY_REACHED] = "entry-reached",
+        [FAULT_DURABLE_CREATED] = "durable-created",
+        [FAULT_DURABLE_WRITTEN] = "durable-written",
+        [FAULT_DURABLE_SYNCED] = "durable-synced",
+        [FAULT_DURABLE_RENAMED] = "durable-renamed",
+        [FAULT_DURABLE_REMOVED] = "durable-removed",
+        [FAULT_AUDIT_WRITTEN] = "audit-written",
+        [FAULT_AUDIT_SYNCED] = "audit-synced",
+        [FAULT_AUDIT_ROTATED] = "audit-rotated",
 };
 
 const char *fault_point_name(enum fault_point point)
