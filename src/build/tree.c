@@ -120,7 +120,10 @@ static int list_tree(const struct store *store, FTS *walk, size_t root_length,
 
         errno = 0;
         while (r == 0 && (entry = fts_read(walk))) {
-                if (is_left_out(entry))
+                if (entry->fts_level == 0 && entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
+                        r = error_set(err, EXIT_CODE_ERROR, entry->fts_errno, NULL,
+                                      "%s is not a folder that can be read", entry->fts_path);
+                else if (is_left_out(entry))
                         fts_set(walk, entry, FTS_SKIP);
                 else if (entry->fts_info != FTS_DP && entry->fts_level > 0)
                         r = add_entry(entry, root_length, list, err);
