@@ -7,7 +7,7 @@ From then on it is done by itself whenever a process is attached or stops, and f
 `suture-symbols`, which also says what was found.
 
 What is patched is read from the records in the process's own memory (suture's src/live/record.h). The
-code of each begins with an ELF header, and gdb reads the rest by itself.
+code of each has an ELF header, and gdb reads the rest by itself.
 """
 import re
 import struct
@@ -18,6 +18,7 @@ MAGIC = b'SUTURE\0\1'
 LEVELS, LEVEL_SIZE, LEVELS_AT = 8, 144, 256
 LEVEL = struct.Struct('<52sI32sQ')      # id, level, digest, address of the code
 ROLE_AT = 116
+HEADER_AT = 16                          # in the code: the ELF header (debug-image.h)
 LINE = re.compile(r'^\s*(?:\[\d+\]\s+)?(0x[0-9a-f]+)(?:->|\s+)(0x[0-9a-f]+)\b(.*)$')
 
 shown = set()
@@ -44,7 +45,7 @@ def mappings():
 
 
 def records():
-    """(name of the patch, address of its code) of all levels in the process."""
+    """(name of the patch, ELF header of its code) of all levels in the process."""
     inferior = gdb.selected_inferior()
     for start, end in mappings():
         try:
@@ -54,8 +55,9 @@ def records():
             for at in range(LEVELS_AT, len(head), LEVEL_SIZE):
                 name, level, _, code = LEVEL.unpack_from(head, at)
                 role, = struct.unpack_from('<H', head, at + ROLE_AT)
-                if role and code and bytes(inferior.read_memory(code, 4)) == b'\x7fELF':
-                    yield f'{name.rstrip(bytes(1)).decode("ascii", "replace")}.{level}', code
+                header = code + HEADER_AT
+                if role and code and bytes(inferior.read_memory(header, 4)) == b'\x7fELF':
+                    yield f'{name.rstrip(bytes(1)).decode("ascii", "replace")}.{level}', header
         except gdb.MemoryError:
             continue
 

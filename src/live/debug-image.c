@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * File offsets and addresses are the same: both count from the start of the image. So there is one
+ * File offsets and addresses are the same: both count from the ELF header. So there is one
  * loaded segment, and sections only where a debugger looks: .text for what the symbols belong to,
  * .eh_frame to unwind by, and the tables of names.
  */
@@ -64,7 +64,8 @@ static void fill_symbols(const struct binding *binding, Elf64_Sym *symbols, char
                         .st_name = (Elf64_Word)name,
                         .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
                         .st_shndx = TEXT,
-                        .st_value = binding->sections[symbol.section].offset + symbol.value,
+                        .st_value = binding->sections[symbol.section].offset + symbol.value -
+                                    DEBUG_IMAGE_START,
                         .st_size = symbol.size,
                 };
                 memcpy(names + name, symbol.name, strlen(symbol.name) + 1);
@@ -75,14 +76,15 @@ static void fill_symbols(const struct binding *binding, Elf64_Sym *symbols, char
 static Elf64_Shdr loaded(size_t name, uint64_t flags, uint64_t offset, uint64_t size)
 {
         return (Elf64_Shdr){ .sh_name = (Elf64_Word)name, .sh_type = SHT_PROGBITS,
-                             .sh_flags = SHF_ALLOC | flags, .sh_addr = offset,
-                             .sh_offset = offset, .sh_size = size, .sh_addralign = 8 };
+                             .sh_flags = SHF_ALLOC | flags,
+                             .sh_addr = offset - DEBUG_IMAGE_START,
+                             .sh_offset = offset - DEBUG_IMAGE_START, .sh_size = size, .sh_addralign = 8 };
 }
 
 static Elf64_Shdr table(size_t name, uint32_t type, uint64_t offset, uint64_t size)
 {
-        return (Elf64_Shdr){ .sh_name = (Elf64_Word)name, .sh_type = type, .sh_offset = offset,
-                             .sh_size = size, .sh_addralign = 1 };
+        return (Elf64_Shdr){ .sh_name = (Elf64_Word)name, .sh_type = type,
+                             .sh_offset = offset - DEBUG_IMAGE_START, .sh_size = size, .sh_addralign = 1 };
 }
 
 static void fill_head(uint8_t *image, uint64_t size, uint64_t section_table)
@@ -94,7 +96,7 @@ static void fill_head(uint8_t *image, uint64_t size, uint64_t section_table)
                 .e_machine = EM_X86_64,
                 .e_version = EV_CURRENT,
                 .e_phoff = sizeof(header),
-                .e_shoff = section_table,
+                .e_shoff = section_table - DEBUG_IMAGE_START,
                 .e_ehsize = sizeof(header),
                 .e_phentsize = sizeof(Elf64_Phdr),
                 .e_phnum = 1,
@@ -102,12 +104,17 @@ static void fill_head(uint8_t *image, uint64_t size, uint64_t section_table)
                 .e_shnum = N_SECTIONS,
                 .e_shstrndx = SECTION_NAMES,
         };
-        Elf64_Phdr segment = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = size,
-                               .p_memsz = size, .p_align = 4096 };
+        static const char mark[DEBUG_IMAGE_START] = "suture: code";
+        Elf64_Phdr segment = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X,
+                               .p_filesz = size - DEBUG_IMAGE_START,
+                               .p_memsz = size - DEBUG_IMAGE_START,
+                               .p_align = DEBUG_IMAGE_START };
 
-        _Static_assert(sizeof(header) + sizeof(segment) <= DEBUG_IMAGE_HEAD, "room for the head");
-        memcpy(image, &header, sizeof(header));
-        memcpy(image + sizeof(header), &segment, sizeof(segment));
+        _Static_assert(sizeof(mark) + sizeof(header) + sizeof(segment) <= DEBUG_IMAGE_HEAD,
+                       "room for the head");
+        memcpy(image, mark, sizeof(mark));
+        memcpy(image + sizeof(mark), &header, sizeof(header));
+        memcpy(image + sizeof(mark) + sizeof(header), &segment, sizeof(segment));
 }
 
 void debug_image_fill(struct binding *binding)
