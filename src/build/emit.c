@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/array.h"
+#include "build/thread-local.h"
 #include "build/unwind-info.h"
 #include "elf/writer.h"
 
@@ -216,8 +217,13 @@ static void fill_values(const struct extraction *extraction, const struct atom *
 
                 if (link->from != atom || link->kind != LINK_VALUE)
                         continue;
-                memcpy(bytes + link->reference->offset, &link->value,
-                       relocation_size(link->reference->type));
+                if (link->rewritten)
+                        thread_access_rewrite(bytes, atom->size, link->reference->offset,
+                                              link->reference->type,
+                                              &(int32_t){ (int32_t)link->value });
+                else
+                        memcpy(bytes + link->reference->offset, &link->value,
+                               relocation_size(link->reference->type));
         }
 }
 

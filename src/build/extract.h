@@ -33,6 +33,7 @@ struct link {
         size_t outside;          /* index */
         int64_t delta;
         uint64_t value;
+        bool rewritten;          /* the access to the thread-local variable takes another form */
 };
 
 struct replaced {

@@ -18,6 +18,7 @@
 #include "build/changes.h"
 #include "build/imports.h"
 #include "build/locate.h"
+#include "build/thread-local.h"
 
 #define SHADOW_ROOT "suture_shadow_root"
 
@@ -190,6 +191,16 @@ static const struct shipped_symbol *own_definition(const struct extraction *extr
         return found;
 }
 
+/* Where the dynamic linker has put what the resolver at this address chose. */
+static const struct shipped_slot *chosen_slot(const struct shipped *shipped, uint64_t resolver)
+{
+        for (size_t i = 0; i < shipped->n_slots; i++)
+                if (shipped->slots[i].type == R_X86_64_IRELATIVE &&
+                    (uint64_t)shipped->slots[i].addend == resolver)
+                        return &shipped->slots[i];
+        return NULL;
+}
+
 static int link_import(struct binder *binder, const char *name, const char *version)
 {
         const struct reference *reference = binder->reference;
@@ -234,6 +245,12 @@ static int link_name(struct binder *binder, const char *name, bool hidden)
                                     &(struct outside){ .kind = PATCH_SYMBOL_SLOT,
                                                        .address = slot->address,
                                                        .lookup = slot->name });
+        if (own && own->type == STT_GNU_IFUNC && binder->reference->use == CODE_USE_BRANCH)
+                slot = chosen_slot(shipped, own->address);
+        if (own && own->type == STT_GNU_IFUNC && slot)
+                return link_outside(binder, name, &(struct outside){ .kind = PATCH_SYMBOL_SLOT,
+                                                                     .address = slot->address,
+                                                                     .lookup = own->name });
         if (own && own->type == STT_GNU_IFUNC)
                 return REFUSE(binder, "SB111",
                               "%s is an indirect function that the module has no slot for", name);
@@ -292,13 +309,14 @@ static const struct shipped_slot *thread_pair(const struct shipped *shipped, con
         return NULL;
 }
 
-static const struct shipped_slot *thread_offset_slot(const struct shipped *shipped,
+/* One of type TPOFF64 (the distance itself) or TLSDESC (a function that tells it). */
+static const struct shipped_slot *thread_offset_slot(const struct shipped *shipped, uint32_t type,
                                                      const char *name, uint64_t offset)
 {
         for (size_t i = 0; i < shipped->n_slots; i++) {
                 const struct shipped_slot *slot = &shipped->slots[i];
 
-                if (slot->type == R_X86_64_TPOFF64 &&
+                if (slot->type == type &&
                     (slot->name[0] ? strcmp(slot->name, name) == 0
                                    : (uint64_t)slot->addend == offset))
                         return slot;
@@ -324,6 +342,56 @@ static int link_thread_slot(struct binder *binder, const char *name,
         return r;
 }
 
+/* The distance from the thread pointer, to which the block extends. */
+static int link_thread_value(struct binder *binder, uint64_t offset)
+{
+        const struct shipped *shipped = binder->extraction->shipped;
+        uint64_t block = ROUND_UP(shipped->thread_size, shipped->thread_alignment);
+
+        return link_value(binder, offset - block);
+}
+
+/* True if the program's own variable can be reached directly, in place of through a slot. */
+static bool is_rewritable(const struct binder *binder)
+{
+        const struct atom *from = binder->from;
+
+        return binder->extraction->shipped->is_program && from->kind == ATOM_CODE &&
+               binder->reference->delta == 0 &&
+               thread_access_rewrite((uint8_t *)(uintptr_t)atom_data(from), from->size,
+                                     binder->reference->offset, binder->reference->type, NULL);
+}
+
+static int link_thread_access(struct binder *binder, const char *name,
+                              const struct shipped_symbol *symbol,
+                              const struct shipped_slot *slot)
+{
+        int r;
+
+        if (slot || !symbol || !is_rewritable(binder))
+                return link_thread_slot(binder, name, slot);
+        r = binder->reference->type == R_X86_64_TLSLD
+                    ? link_value(binder, 0)
+                    : link_thread_value(binder, symbol->address);
+        if (r == 0)
+                binder->extraction->links[binder->extraction->n_links - 1].rewritten = true;
+        return r;
+}
+
+/* The call that belongs to an access which has been rewritten, and is part of it. */
+static bool is_rewritten_call(const struct binder *binder)
+{
+        const struct extraction *extraction = binder->extraction;
+        const struct link *last = extraction->n_links > 0
+                                          ? &extraction->links[extraction->n_links - 1]
+                                          : NULL;
+
+        return last && last->from == binder->from && last->rewritten &&
+               last->reference->type != R_X86_64_GOTTPOFF &&
+               binder->reference->offset - last->reference->offset <= 8 &&
+               strcmp(binder->reference->symbol, "__tls_get_addr") == 0;
+}
+
 static int link_thread(struct binder *binder)
 {
         const struct shipped *shipped = binder->extraction->shipped;
@@ -333,22 +401,30 @@ static int link_thread(struct binder *binder)
                                    : atom_label(target->twin ? target->twin : target);
         const struct shipped_symbol *symbol = thread_symbol(binder->extraction, name);
         uint64_t offset = symbol ? symbol->address : UINT64_MAX;
-        uint64_t block = ROUND_UP(shipped->thread_size, shipped->thread_alignment);
+        const struct shipped_slot *block = thread_pair(shipped, NULL, 0);
 
         switch (reference->type) {
         case R_X86_64_TLSLD:
-                return link_thread_slot(binder, name, thread_pair(shipped, NULL, 0));
+                return link_thread_access(binder, name, symbol, block);
         case R_X86_64_TLSGD:
-                return link_thread_slot(binder, name, thread_pair(shipped, name, offset));
+                return link_thread_access(binder, name, symbol,
+                                          thread_pair(shipped, name, offset));
         case R_X86_64_GOTTPOFF:
-                return link_thread_slot(binder, name, thread_offset_slot(shipped, name, offset));
+                return link_thread_access(binder, name, symbol,
+                                          thread_offset_slot(shipped, R_X86_64_TPOFF64, name,
+                                                             offset));
+        case R_X86_64_GOTPC32_TLSDESC:
+                return link_thread_slot(binder, name, thread_offset_slot(shipped, R_X86_64_TLSDESC,
+                                                                         name, offset));
         case R_X86_64_DTPOFF32:
+                if (symbol && !block && shipped->is_program)
+                        return link_thread_value(binder, offset + (uint64_t)reference->delta);
                 if (symbol)
                         return link_value(binder, offset + (uint64_t)reference->delta);
                 break;
         case R_X86_64_TPOFF32: /* the block ends where the thread pointer points to */
                 if (symbol && shipped->is_program)
-                        return link_value(binder, offset + (uint64_t)reference->delta - block);
+                        return link_thread_value(binder, offset + (uint64_t)reference->delta);
                 break;
         default:
                 break;
@@ -428,6 +504,8 @@ static int link_code(struct binder *binder, struct atom *target)
                 return link_atom(binder, target, "part of a function");
         if (!twin)
                 return link_atom(binder, target, "new function");
+        if (binder->reference->symbol_indirect)
+                return link_name(binder, binder->reference->symbol, false);
         if (target->indirect)
                 return link_name(binder, target->name, false);
         if (is_replaced(binder->extraction, target))
@@ -538,6 +616,8 @@ int links_bind(struct extraction *extraction, struct atom *from,
 
         if (relocation_is_thread(reference->type))
                 return link_thread(&binder);
+        if (is_rewritten_call(&binder))
+                return 0;
         if (!is_supported(reference->type))
                 return REFUSE(&binder, "SB108", "relocation type %u is not supported",
                               reference->type);

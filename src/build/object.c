@@ -288,6 +288,7 @@ static int read_table(struct object *object, const struct elf_section *section,
                         .symbol_hidden = raw->symbol->visibility == STV_HIDDEN ||
                                          raw->symbol->visibility == STV_INTERNAL,
                         .symbol_global = raw->symbol->bind != STB_LOCAL,
+                        .symbol_indirect = raw->symbol->type == STT_GNU_IFUNC,
                 };
         }
         return 0;

@@ -66,6 +66,7 @@ struct reference {
         const char *symbol;      /* name of the symbol, "" for a section */
         bool symbol_global;      /* others may know it by this name */
         bool symbol_hidden;      /* but not other modules */
+        bool symbol_indirect;    /* IFUNC: what its resolver chose is meant */
 };
 
 struct object {

@@ -266,7 +266,8 @@ const struct shipped_dynamic *shipped_find_dynamic(const struct shipped *shipped
 static bool is_slot_type(uint32_t type)
 {
         return type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT ||
-               type == R_X86_64_COPY || type == R_X86_64_TPOFF64 || type == R_X86_64_DTPMOD64;
+               type == R_X86_64_COPY || type == R_X86_64_TPOFF64 || type == R_X86_64_DTPMOD64 ||
+               type == R_X86_64_IRELATIVE || type == R_X86_64_TLSDESC;
 }
 
 static int read_slots(struct shipped *shipped, struct error *err)

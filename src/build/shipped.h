@@ -21,7 +21,7 @@ struct shipped_symbol {
 struct shipped_slot {
         const char *name;        /* "" for those without a symbol */
         uint64_t address;
-        uint32_t type;           /* R_X86_64_JUMP_SLOT, GLOB_DAT, COPY, TPOFF64, DTPMOD64 */
+        uint32_t type;           /* R_X86_64_JUMP_SLOT, GLOB_DAT, COPY, TPOFF64, DTPMOD64, ... */
         int64_t addend;
 };
 

@@ -102,7 +102,7 @@ static void compile(const struct compiled *compiled, const struct compiled_optio
                     const char *more, const char *source, const char *object)
 {
         compiled_run(compiled, "%s -O2 -g %s %s %s -x %s -c %s -o %s", compiler(options),
-                     options->flags ? options->flags : "", code_flags(options), more,
+                     code_flags(options), options->flags ? options->flags : "", more,
                      language(options), source, object);
 }
 
