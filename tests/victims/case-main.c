@@ -34,6 +34,7 @@ void case_stay(unsigned value)
         while (atomic_load(&the_victim.file->state.release) == value) {
                 atomic_store(&the_victim.file->state.held, 1);
                 doze();
+                atomic_store(&the_victim.file->state.held, 0);
         }
 }
 
