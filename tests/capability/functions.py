@@ -8,7 +8,7 @@ from harness import (LEVEL_1, VICTIMS, VULNERABLE, Footprint, Victim, apply, che
                      main, must, patch_path, refusal, rollback, round_trip, suture, test)
 
 PLAIN = ['case-short', 'case-branch-in', 'case-relative', 'case-pointer', 'case-tail', 'case-ifunc',
-         'case-longjmp', 'case-urgent', 'case-added-data']
+         'case-longjmp', 'case-urgent', 'case-added-data', 'case-thread-local', 'case-classes']
 HELD = {'case-recursion': 'subject_depth', 'case-coroutine': 'subject_suspend',
         'case-alternate-stack': 'subject_handle', 'case-cold': 'subject_split',
         'case-callee': 'subject_caller'}
