@@ -357,6 +357,40 @@ static int find_misfits(struct job *job, struct error *err)
         return r;
 }
 
+/* A C source that the original tree does not have: the build would compile it too, it seems. */
+static bool is_new_source(const struct job *job, const char *name)
+{
+        _cleanup_free_ char *path = path_format("%s%s/%s", job->rebuilt.root, job->rebuilt.tree,
+                                                name);
+        const char *dot = strrchr(name, '.');
+
+        return path && dot && (dot[1] == 'c' || dot[1] == 'C') && !path_exists(path) &&
+               change_kind_beside(name) == CHANGE_CODE && !words_contain(&job->fix.read, name);
+}
+
+/* It becomes a part of every module that the fix concerns; what nobody calls is left out later. */
+static int add_new_sources(struct job *job, struct error *err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < job->fix.changed.n_items; i++) {
+                const char *name = job->fix.changed.items[i];
+
+                if (!is_new_source(job, name))
+                        continue;
+                for (size_t k = 0; r == 0 && k < job->modules.n_items; k++)
+                        if (job->units[k].n_items > 0)
+                                r = units_add_new(&job->rebuilt, name, &job->units[k], err);
+                if (r == 0)
+                        r = add_finding(job, "SB204", false, name,
+                                        "the fix adds a source; it is compiled as the others of its "
+                                        "folder are", err);
+                if (r == 0 && !words_add(&job->fix.read, name))
+                        return error_no_memory(err);
+        }
+        return r;
+}
+
 static int find_units(struct job *job, size_t *ret_n, struct error *err)
 {
         job->units = calloc(job->modules.n_items, sizeof(*job->units));
@@ -539,7 +573,9 @@ static int do_fixed(struct job *job, struct error *err)
                 return r;
         if (n == 0)
                 return nothing_concerned(job, err);
-        r = set_aside(job, err);
+        r = add_new_sources(job, err);
+        if (r == 0)
+                r = set_aside(job, err);
         if (r == 0)
                 r = list_unit_names(job, err);
         if (r < 0)
@@ -655,6 +691,7 @@ static int fill_target(const struct job *job, size_t index, struct target_input 
         for (size_t i = 0; i < units->n_items; i++)
                 input->pairs[i] = (struct object_pair){
                         .original = units->items[i].original,
+                        .added = units->items[i].own != NULL,
                         .fixed = units->items[i].fixed,
                         .unit = units->items[i].name,
                 };
@@ -892,6 +929,18 @@ static int open_store(struct job *job, struct error *err)
         return job->result->log_path ? 0 : error_no_memory(err);
 }
 
+/* Whatever went wrong, the log is part of what is said about it. */
+static void name_log(const struct store *store, struct error *err)
+{
+        size_t length = strlen(err->next);
+
+        if (length == 0)
+                snprintf(err->next, sizeof(err->next), "the log %s tells more", store->log_path);
+        else if (!strstr(err->next, store->log_path))
+                snprintf(err->next + length, sizeof(err->next) - length, "; log: %s",
+                         store->log_path);
+}
+
 int build_from_source(const struct build_request *request, struct build_result *ret,
                       const struct build_observer *observer, struct error *err)
 {
@@ -907,9 +956,8 @@ int build_from_source(const struct build_request *request, struct build_result *
         if (r < 0 && err) {
                 run_log(&job.store->runner, "failed: %s", err->cause);
                 error_prefix(err, "%s", step_titles[job.step]);
-                if (!err->next[0])
-                        snprintf(err->next, sizeof(err->next), "the log %s tells more",
-                                 job.store->log_path);
         }
+        if (r != 0 && err)
+                name_log(job.store, err);
         return r;
 }

@@ -373,7 +373,8 @@ bool compile_unit_command(const struct compile_log *log, const struct compile_un
                 ok = words_add(ret, "-c") && words_add(ret, "-o") && words_add(ret, output);
         if (ok && unit->language)
                 ok = words_add(ret, "-x") && words_add(ret, unit->language);
-        return ok && words_add(ret, command->arguments[unit->argument]);
+        return ok && words_add(ret, unit->instead ? unit->source
+                                                  : command->arguments[unit->argument]);
 }
 
 /* One file name of a make rule: "\ " is a space, "$$" a dollar sign, "\#" a hash sign. */

@@ -24,6 +24,7 @@ struct compile_unit {
         size_t command;            /* index */
         size_t argument;           /* index of the source file in the command */
         const char *language;      /* of -x; NULL: as the file's name says */
+        bool instead;              /* `source` is compiled, instead of the one in the command */
         char *source;              /* absolute, without "." and ".." */
         char *object;              /* absolute; NULL if the command left none (compiled and linked) */
         bool link_time;            /* -flto: the object holds no machine code */

@@ -22,6 +22,9 @@ enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_RULE_BYTES = 64 
 void unit_list_done(struct unit_list *list)
 {
         for (size_t i = 0; i < list->n_items; i++) {
+                if (list->items[i].own)
+                        free(list->items[i].own->source);
+                free(list->items[i].own);
                 free(list->items[i].name);
                 free(list->items[i].original);
                 free(list->items[i].fixed);
@@ -504,6 +507,42 @@ int units_find(const struct store *store, const struct rebuilt *rebuilt,
         return 0;
 }
 
+static const struct compile_unit *unit_of_folder(const struct unit_list *list, const char *name)
+{
+        size_t length = strrchr(name, '/') ? (size_t)(strrchr(name, '/') - name) + 1 : 0;
+
+        for (size_t i = 0; i < list->n_items; i++)
+                if (strncmp(list->items[i].name, name, length) == 0 &&
+                    !strchr(list->items[i].name + length, '/'))
+                        return list->items[i].unit;
+        return list->items[0].unit;
+}
+
+int units_add_new(const struct rebuilt *rebuilt, const char *name, struct unit_list *list,
+                  struct error *err)
+{
+        struct compile_unit *unit = malloc(sizeof(*unit));
+        struct unit_objects *item;
+
+        if (!unit)
+                return error_no_memory(err);
+        *unit = *unit_of_folder(list, name);
+        unit->source = path_format("%s/%s", rebuilt->tree, name);
+        unit->object = NULL;
+        unit->language = NULL;
+        unit->instead = true;
+        item = ARRAY_PUSH(list->items, list->n_items);
+        if (!unit->source || !item) {
+                free(unit->source);
+                free(unit);
+                return error_no_memory(err);
+        }
+        item->own = unit;
+        item->unit = unit;
+        item->name = strdup(name);
+        return item->name ? 0 : error_no_memory(err);
+}
+
 static int compile_round(const struct store *store, const struct rebuilt *rebuilt,
                          const struct compile_log *log, const char *name, bool fixed,
                          struct unit_list *list, struct error *err)
@@ -518,6 +557,8 @@ static int compile_round(const struct store *store, const struct rebuilt *rebuil
                 _cleanup_words_ struct words argv = { 0 };
                 char **place = fixed ? &list->items[i].fixed : &list->items[i].original;
 
+                if (!fixed && list->items[i].own)
+                        continue;
                 free(*place);
                 *place = output ? path_format("%s%s", rebuilt->root, output) : NULL;
                 ok = *place &&

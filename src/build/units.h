@@ -10,6 +10,7 @@
 
 struct unit_objects {
         const struct compile_unit *unit; /* of the compile log */
+        struct compile_unit *own;        /* is `unit`, of a source that the fix adds */
         char *name;                      /* the source file, relative to the tree */
         char *original, *fixed;          /* the objects compiled now, on the host */
 };
@@ -31,6 +32,13 @@ int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struc
 int units_find(const struct store *store, const struct rebuilt *rebuilt,
                const struct compile_log *log, struct applied_fix *fix,
                const struct module_pair *module, struct unit_list *ret, struct error *err);
+
+/*
+ * Adds a unit for a source file that only the fixed tree has, to be compiled as a unit of the list
+ * is: one of its folder, else the first. It has no original.
+ */
+int units_add_new(const struct rebuilt *rebuilt, const char *name, struct unit_list *list,
+                  struct error *err);
 
 /*
  * Compiles them; unit_objects.original and .fixed are then set. `name` is one of each module, for

@@ -2,6 +2,7 @@
 #include "build/build.h"
 
 #include <string.h>
+#include <time.h>
 #include "build/change-kind.h"
 #include "cli/build-request.h"
 #include "cli/confirm.h"
@@ -10,29 +11,67 @@
 
 #define TITLE_COLUMN 21
 
+/* What is drawn on a terminal while a step goes on, and since when. */
+struct build_screen {
+        struct output *output;
+        struct build_progress progress;
+        char detail[41];
+        time_t began, drawn;       /* seconds of CLOCK_MONOTONIC */
+};
+
+static time_t seconds_now(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
+static void draw_progress(struct build_screen *screen)
+{
+        FILE *stream = screen->output->errors;
+        long seconds;
+
+        screen->drawn = seconds_now();
+        seconds = (long)(screen->drawn - screen->began);
+        fprintf(stream, "\r\033[K [%u/%u] %-*s %s", screen->progress.step, screen->progress.n_steps,
+                TITLE_COLUMN, screen->progress.title, screen->detail);
+        if (seconds > 0)
+                fprintf(stream, "  %ld:%02ld", seconds / 60, seconds % 60);
+        fflush(stream);
+}
+
 /* A step that is done is a line of the output; what goes on meanwhile only shows on a terminal. */
 static void show_progress(void *context, const struct build_progress *progress)
 {
-        struct output *output = context;
+        struct build_screen *screen = context;
+        struct output *output = screen->output;
+        _cleanup_free_ char *detail = NULL;
 
         if (output->interactive)
                 fputs("\r\033[K", output->errors);
+        if (progress->state == BUILD_STEP_BEGIN)
+                screen->began = seconds_now();
+        screen->progress = *progress;
         if (progress->state == BUILD_STEP_DONE) {
                 output_text(output, " [%u/%u] %-*s %s\n", progress->step, progress->n_steps,
                             TITLE_COLUMN, progress->title, progress->detail);
                 fflush(output->stream);
         } else if (output->interactive) {
-                _cleanup_free_ char *detail = output_clean(progress->detail);
-
-                fprintf(output->errors, " [%u/%u] %-*s %.40s", progress->step, progress->n_steps,
-                        TITLE_COLUMN, progress->title, detail ? detail : "");
-                fflush(output->errors);
+                detail = output_clean(progress->detail);
+                snprintf(screen->detail, sizeof(screen->detail), "%s", detail ? detail : "");
+                draw_progress(screen);
         }
 }
 
+/* Asked several times a second, so here the time that has passed is kept up to date. */
 static bool ask_interrupted(void *context)
 {
-        (void)context;
+        struct build_screen *screen = context;
+
+        if (screen->output->interactive && screen->progress.step > 0 &&
+            screen->progress.state != BUILD_STEP_DONE && seconds_now() != screen->drawn)
+                draw_progress(screen);
         return interrupt_seen();
 }
 
@@ -194,10 +233,11 @@ int verb_build(const struct options *options, struct output *output, struct erro
 {
         _cleanup_(build_result_done) struct build_result result = { 0 };
         _cleanup_(build_call_done) struct build_call call = { 0 };
+        struct build_screen screen = { .output = output };
         struct build_observer observer = {
                 .progress = show_progress,
                 .interrupted = ask_interrupted,
-                .context = output,
+                .context = &screen,
         };
         int r = build_call_make(options, &call, err);
 

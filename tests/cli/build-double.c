@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 char *build_default_cache(void)
 {
@@ -21,6 +22,7 @@ void build_result_done(struct build_result *result)
 static void fill(struct build_result *ret)
 {
         static char *functions[] = { "answer", "question" };
+        static char *set_aside[] = { "debian/changelog", "tests/a.c", "tests/b.c" };
         static char *units[] = { "src/answer.c" };
         static struct build_target target = {
                 .module = "libanswer.so.1",
@@ -43,6 +45,8 @@ static void fill(struct build_result *ret)
                 .n_targets = 1,
                 .units = units,
                 .n_units = 1,
+                .set_aside = set_aside,
+                .n_set_aside = 3,
                 .findings = &finding,
                 .n_findings = 1,
                 .log_path = "/var/cache/suture/log",
@@ -62,6 +66,13 @@ int build_from_source(const struct build_request *request, struct build_result *
 {
         tell(observer, BUILD_STEP_BEGIN, "");
         tell(observer, BUILD_STEP_NOTE, "make");
+        for (int i = 0; strcmp(request->source_package, "slow") == 0 && i < 300; i++) {
+                const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+                if (observer->interrupted(observer->context))
+                        return error_set(err, EXIT_CODE_ERROR, EINTR, "run it again", "stopped");
+                nanosleep(&pause, NULL);
+        }
         tell(observer, BUILD_STEP_DONE, "equal to the shipped build ID 01020304");
         if (strcmp(request->source_package, "broken") == 0)
                 return error_set(err, EXIT_CODE_ERROR, ENOSPC, "make room", "can't unpack");
