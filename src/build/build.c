@@ -18,6 +18,7 @@
 #include "build/difference.h"
 #include "build/objects.h"
 #include "build/project.h"
+#include "build/regenerate.h"
 #include "build/tree.h"
 #include "build/units.h"
 
@@ -44,6 +45,7 @@ struct job {
         const char *const *fix_paths;  /* the fix, as patch files */
         size_t n_fixes;
         struct applied_fix fix;
+        bool regenerated;              /* C files, from what the fix changes beside C */
         struct compile_log log;
         struct unit_list *units;       /* one list for each module */
         struct patch_fix *fixes;
@@ -298,6 +300,28 @@ static int do_original(struct job *job, struct error *err)
 
 /* --- the fixed source -------------------------------------------------------------------------- */
 
+static int add_other_code(struct job *job, const char *name, struct error *err)
+{
+        if (job->regenerated && !change_is_assembly(name))
+                return add_finding(job, "SB203", false, name,
+                                   "the C that is made from it was made again by the package's own "
+                                   "build", err);
+        return add_finding(job, "SB203", true, name, "the fix changes a source that is not C", err);
+}
+
+static int make_generated(struct job *job, struct error *err)
+{
+        for (size_t i = 0; i < job->fix.others.n_items; i++) {
+                const char *name = job->fix.others.items[i];
+
+                if (change_kind_of(name) != CHANGE_OTHER_CODE || change_is_assembly(name))
+                        continue;
+                note(job, "making generated sources again");
+                return regenerate(job->store, &job->rebuilt, &job->fix, &job->regenerated, err);
+        }
+        return 0;
+}
+
 /* What the fix changes beside C files can't be seen in objects, so it is said. */
 static int find_other_changes(struct job *job, struct error *err)
 {
@@ -307,8 +331,7 @@ static int find_other_changes(struct job *job, struct error *err)
                 const char *name = job->fix.others.items[i];
 
                 if (change_kind_of(name) == CHANGE_OTHER_CODE)
-                        r = add_finding(job, "SB203", true, name,
-                                        "the fix changes a source that is not C", err);
+                        r = add_other_code(job, name, err);
                 else
                         r = add_finding(job, "SB204", false, name,
                                         "the fix also changes how the package is built; that part "
@@ -557,6 +580,8 @@ static int do_fixed(struct job *job, struct error *err)
         if (r == 0)
                 r = fix_apply(job->store, &job->rebuilt, job->fix_paths, job->n_fixes, &job->fix,
                               err);
+        if (r == 0)
+                r = make_generated(job, err);
         if (r == 0)
                 r = units_read_log(&job->rebuilt, &job->log, err);
         if (r < 0)

@@ -113,6 +113,13 @@ enum change_kind change_kind_beside(const char *name)
         return folder ? folder : kind_by_ending(name);
 }
 
+bool change_is_assembly(const char *name)
+{
+        static const char *const endings[] = { ".S", ".s", ".asm" };
+
+        return has_ending(name, endings, ARRAY_SIZE(endings));
+}
+
 const char *change_kind_text(enum change_kind kind)
 {
         static const char *const texts[] = {

@@ -25,5 +25,8 @@ enum change_kind change_kind_of(const char *name);
  */
 enum change_kind change_kind_beside(const char *name);
 
+/* Of CHANGE_OTHER_CODE: nothing that becomes C. */
+bool change_is_assembly(const char *name);
+
 /* "documentation"; for people. */
 const char *change_kind_text(enum change_kind kind);

@@ -354,8 +354,10 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB203",
                 .title = "the fix changes a source that is not C",
-                .why = "A grammar, a scanner or assembly is turned into code by a program of the "
-                       "package's build, which is not run for the fixed source.",
+                .why = "A grammar, a scanner or a table is turned into C by a program of the package's "
+                       "build. That build goes on in the fixed copy; where it makes C files "
+                       "again, they are a part of the fix, and this is a warning. Assembly, and "
+                       "what that build does not make again, can't be followed.",
                 .remedy = "Give the fix for the generated C file, if the source package holds it.",
                 .example = "--- a/parser.y",
         },
@@ -363,8 +365,8 @@ const struct build_rule build_rules[] = {
                 .code = "SB204",
                 .title = "the fix changes how the package is built",
                 .why = "Changed compiler flags, lists of sources or configuration are not "
-                       "followed: each unit is compiled as it was for the original. This is a "
-                       "warning.",
+                       "followed: each unit is compiled as it was for the original, and a new C file "
+                       "as the others of its folder. This is a warning.",
                 .remedy = "Look whether the change matters for the fix. If so, install the fixed "
                           "package and restart instead.",
                 .example = "--- a/configure.ac",

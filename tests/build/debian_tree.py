@@ -237,6 +237,36 @@ def a_source_that_is_new():
 
 
 @test
+def a_table_that_a_program_makes():
+    """times.c is made from times.rl by the build."""
+    with scratch() as folder:
+        tree = source(folder / 'tree')
+        (tree / 'times.c').rename(tree / 'times.rl')
+        (tree / 'Makefile').write_text(MAKEFILE + 'times.c: times.rl\n\tsed s/2/4/ times.rl >$@\n')
+        (folder / 'fix.patch').write_text(
+            '--- a/times.rl\n+++ b/times.rl\n@@ -3,4 +3,4 @@\n int times(int n)\n {\n'
+            '-        return 2 * n;\n+        return 2 * n + (n > 1000);\n }\n')
+        result = with_fix(folder, '--built-modules', folder / 'out')
+        equal(modules(result), MODULES, 'modules in the patch')
+        equal([(item['code'], item['fatal'], item['where']) for item in result.json['findings']],
+              [('SB203', False, 'times.rl')], 'findings')
+        with Program(folder / 'out/usr/bin/tiny') as running:
+            equal(running.ask(2000), 8001, 'before')
+            must(apply(folder / 'out.spatch', running), 0, ['done'])
+            equal(running.ask(2000), 8002, 'patched')
+
+
+@test
+def assembly():
+    with scratch() as folder:
+        tree = source(folder / 'tree')
+        (tree / 'a.S').write_text('.section .note.GNU-stack\n')
+        (folder / 'fix.patch').write_text('--- a/a.S\n+++ b/a.S\n@@ -1 +1,2 @@\n'
+                                          ' .section .note.GNU-stack\n+/* x */\n')
+        says(with_fix(folder, '--built-modules', folder / 'out', code=4), 'SB203', 'a.S')
+
+
+@test
 def nothing_differs_but_text():
     with scratch() as folder:
         source(folder / 'tree')

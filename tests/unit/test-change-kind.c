@@ -66,11 +66,21 @@ static void test_texts(void **state)
                 assert_non_null(change_kind_text((enum change_kind)kind));
 }
 
+static void test_assembly(void **state)
+{
+        (void)state;
+        assert_true(change_is_assembly("crypto/sha.S"));
+        assert_true(change_is_assembly("a.asm"));
+        assert_false(change_is_assembly("parser.y"));
+        assert_false(change_is_assembly("S"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_texts),
+                cmocka_unit_test(test_assembly),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
