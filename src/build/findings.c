@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/array.h"
+#include "build/demangle.h"
 #include "build/extract.h"
 
 bool report_finding(struct objects_report *report, const char *code, bool fatal, const char *where,
@@ -26,9 +27,9 @@ bool report_finding(struct objects_report *report, const char *code, bool fatal,
                 return false;
         snprintf(finding->code, sizeof(finding->code), "%s", code);
         finding->fatal = fatal;
-        finding->where = strdup(where ? where : "");
-        finding->text = STEAL(text);
-        return finding->where;
+        finding->where = demangle_text(where ? where : "");
+        finding->text = demangle_text(text);
+        return finding->where && finding->text;
 }
 
 const struct build_finding *report_fatal(const struct objects_report *report)

@@ -360,6 +360,11 @@ static void virtual_functions(void **state)
         compile_patch(source, &options, &compiled);
         assert_refused(&compiled, "SB101", "net::Conn");
         assert_says(&compiled, "SB101", "virtual function extra is new");
+        compiled_done(&compiled);
+        options.flags = "-DMORE=2 -DSTATE";
+        compile_patch("namespace net { int limit = FIXED; int take(int x) { return limit++ + x; } }\n",
+                      &options, &compiled);
+        assert_refused(&compiled, "SB112", "net::limit");
 }
 
 int main(void)
