@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -29,6 +30,12 @@
 #define FEW_LOOKS 64   /* where yielding does not help it (live/priority.h) */
 #define RELEASE_WAIT_NS 2000000u
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* with PTRACE_O_TRACESYSGOOD */
+
+/* See tracee_hold(). */
+static struct {
+        struct tracee tracee;
+        uint64_t put_off; /* signals, as a mask */
+} held;
 
 static int stop_event(const struct tracee *tracee)
 {
@@ -49,6 +56,10 @@ int tracee_seize(struct tracee *tracee, pid_t tid, bool siblings, struct error *
         long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC;
 
         *tracee = (struct tracee){ .tid = tid };
+        if (held.tracee.tid == tid) {
+                *tracee = held.tracee;
+                return tracee->state == TRACEE_STOPPED ? 0 : TRACEE_GONE;
+        }
         if (siblings)
                 options |= OPTIONS_SIBLINGS;
         if (fault_here(FAULT_SEIZE))
@@ -280,6 +291,86 @@ static bool see_end(struct tracee *tracee)
         return waitpid(tracee->tid, &tracee->status, __WALL | WNOHANG) != 0 || ended;
 }
 
+/* --- Holding ------------------------------------------------------------------------------ */
+
+/* A stop that means nothing: neither a signal nor another event than that of a plain stop. */
+#define PLAIN_STOP ((SIGTRAP << 8) | 0x7f | (PTRACE_EVENT_STOP << 16))
+
+void tracee_hold(const struct tracee *tracee)
+{
+        held.tracee = *tracee;
+        held.tracee.signal = 0;
+        held.tracee.status = PLAIN_STOP;
+        held.put_off = 0;
+}
+
+/* True if the thread has been taken back by its holder and is not to be let go. */
+static bool keep_held(struct tracee *tracee)
+{
+        if (tracee->signal)
+                held.put_off |= UINT64_C(1) << (tracee->signal - 1);
+        held.tracee = *tracee;
+        held.tracee.signal = 0;
+        held.tracee.status = PLAIN_STOP;
+        if (tracee->state != TRACEE_STOPPED)
+                return false;
+        tracee->state = TRACEE_LOOSE;
+        return true;
+}
+
+bool tracee_unhold(struct tracee *ret)
+{
+        uint64_t put_off = held.put_off;
+
+        *ret = held.tracee;
+        held.tracee = (struct tracee){ 0 };
+        held.put_off = 0;
+        if (ret->state != TRACEE_STOPPED)
+                return false;
+        for (int signal = 1; signal <= 64; signal++)
+                if (put_off & (UINT64_C(1) << (signal - 1)))
+                        (void)syscall(SYS_tkill, ret->tid, signal);
+        return true;
+}
+
+/* --- Running on --------------------------------------------------------------------------- */
+
+bool tracee_in_group_stop(const struct tracee *tracee)
+{
+        return stop_event(tracee) == PTRACE_EVENT_STOP && WSTOPSIG(tracee->status) != SIGTRAP;
+}
+
+int tracee_run(struct tracee *tracee, int signal, struct error *err)
+{
+        bool listen = tracee_in_group_stop(tracee);
+
+        if (ptrace(listen ? PTRACE_LISTEN : PTRACE_CONT, tracee->tid, NULL,
+                   (void *)(long)signal) < 0) {
+                if (errno == ESRCH) {
+                        tracee->state = TRACEE_DYING;
+                        return TRACEE_GONE;
+                }
+                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't resume thread %d",
+                                 tracee->tid);
+        }
+        tracee->signal = 0;
+        tracee->state = TRACEE_SEIZED;
+        return 0;
+}
+
+int tracee_run_to_first_instruction(struct tracee *tracee, uint64_t deadline_ns,
+                                    struct error *err)
+{
+        int r;
+
+        if (ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL) < 0) {
+                tracee->state = TRACEE_DYING;
+                return TRACEE_GONE;
+        }
+        r = tracee_run(tracee, 0, err);
+        return r ? r : tracee_wait(tracee, deadline_ns, err);
+}
+
 bool tracee_release(struct tracee *tracee, pid_t *ret_child)
 {
         struct error ignored;
@@ -295,6 +386,8 @@ bool tracee_release(struct tracee *tracee, pid_t *ret_child)
                 if (tracee->state == TRACEE_STOPPED)
                         *ret_child = tracee_new_child(tracee);
         }
+        if (tracee->tid == held.tracee.tid && keep_held(tracee))
+                return true;
         if (tracee->state == TRACEE_STOPPED &&
             ptrace(PTRACE_DETACH, tracee->tid, NULL, (void *)(long)tracee->signal) < 0)
                 tracee->state = TRACEE_DYING;

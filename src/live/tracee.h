@@ -92,3 +92,24 @@ int tracee_seccomp_filter(struct tracee *tracee, unsigned index, struct sock_fil
  * with `siblings` and stopped only now) is ours as well, and must be adopted.
  */
 bool tracee_release(struct tracee *tracee, pid_t *ret_child);
+/*
+ * Keeps a stopped thread: until tracee_unhold() whoever seizes it finds it stopped where it is, and
+ * whoever releases it leaves it stopped, so that the steps of a change follow each other and the
+ * thread runs only for the calls it makes for them. Signals that stop it on the way are put off. One
+ * thread at a time is held; the kernel lets go of it if suture ends.
+ */
+void tracee_hold(const struct tracee *tracee);
+/* The held thread as it is now, for its owner; false if it has ended, or none was held. */
+bool tracee_unhold(struct tracee *ret);
+/*
+ * Lets a stopped thread run to its next stop of any kind; `signal` is delivered, 0 for none. A
+ * thread that is to stay stopped by job control (tracee_in_group_stop) does so.
+ */
+int tracee_run(struct tracee *tracee, int signal, struct error *err);
+bool tracee_in_group_stop(const struct tracee *tracee);
+/*
+ * At the stop of a thread that has become another program: on to the stop before the first
+ * instruction of that program.
+ */
+int tracee_run_to_first_instruction(struct tracee *tracee, uint64_t deadline_ns,
+                                    struct error *err);

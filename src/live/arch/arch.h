@@ -91,6 +91,25 @@ int64_t arch_regs_system_call(const struct user_regs_struct *regs);
 /* The second argument of the system call that a thread is in. */
 uint64_t arch_regs_second_argument(const struct user_regs_struct *regs);
 
+/* --- The stop at a program's entry -------------------------------------------------------- */
+
+#define ARCH_ENTRY_STUB_MAX 80
+/* The words that the stub leaves on the stack while it makes its calls. */
+#define ARCH_ENTRY_WORDS 6
+/*
+ * Code that a program is sent through instead of its entry point: it sends `signal` to its own
+ * thread (0: only makes the calls for it) and jumps to `entry` with every register and the stack as
+ * the dynamic linker left them. Returns its size; the calls it makes are in arch_entry_calls.
+ */
+size_t arch_entry_stub(uint64_t entry, int signal, uint8_t ret[static ARCH_ENTRY_STUB_MAX]);
+#define ARCH_ENTRY_CALLS 2
+extern const uint64_t arch_entry_calls[ARCH_ENTRY_CALLS];
+/* Where the program counter stands, relative to the stub, when the signal has been sent. */
+extern const size_t arch_entry_stub_sent;
+/* There: the registers with which the program begins, given the words at the stack pointer. */
+void arch_entry_begin(struct user_regs_struct *regs, uint64_t entry,
+                      const uint64_t words[static ARCH_ENTRY_WORDS]);
+
 /* --- Code -------------------------------------------------------------------------------- */
 
 #define ARCH_JUMP_SIZE 5
