@@ -18,6 +18,7 @@ void applied_fix_done(struct applied_fix *fix)
 {
         words_done(&fix->changed);
         words_done(&fix->failed);
+        words_done(&fix->copied);
         words_done(&fix->read);
         words_done(&fix->others);
         words_done(&fix->aside);
@@ -218,6 +219,51 @@ static int keep_lines(const struct store *store, const struct rebuilt *rebuilt, 
         return file_write_atomic(fixed, kept.data, kept.size, 0644, err);
 }
 
+/*
+ * Some packages copy their source during the build and compile the copies (twice, for two kinds of
+ * library). A file of the same name and with the same content as a changed one's original is such a
+ * copy, and is changed with it.
+ */
+static int change_copies(const struct store *store, const struct rebuilt *rebuilt,
+                         struct applied_fix *fix, struct words *ret, struct error *err)
+{
+        static const char script[] =
+                "fixed=$1\n"
+                "shift\n"
+                "for name; do\n"
+                "        [ -f \"$name\" ] && [ -s \"$name\" ] && [ -f \"$fixed/$name\" ] || continue\n"
+                "        copies=$(find . -type f -name \"${name##*/}\" ! -path \"./$name\" "
+                "-exec cmp -s \"$name\" {} \\; -exec cp \"$fixed/$name\" \"$fixed/\"{} \\; "
+                "-printf '+%P\\n')\n"
+                "        [ -z \"$copies\" ] || printf '=%s\\n%s\\n' \"$name\" \"$copies\"\n"
+                "done\n";
+        _cleanup_buffer_ struct buffer output = { 0 };
+        _cleanup_(root_command_done) struct root_command command = {
+                .directory = rebuilt->tree, .output = &output,
+        };
+        const char *const argv[] = { "sh", "-ec", script, "sh" };
+        bool ok = words_extend(&command.arguments, argv, ARRAY_SIZE(argv)) &&
+                  words_addf(&command.arguments, "%s/" FIX_TREE, rebuilt->work);
+        int r;
+
+        for (size_t i = 0; ok && i < fix->changed.n_items; i++)
+                if (change_kind_of(fix->changed.items[i]) == CHANGE_CODE)
+                        ok = words_add(&command.arguments, fix->changed.items[i]);
+        if (!ok)
+                return error_no_memory(err);
+        r = root_run(store, rebuilt->root, &command, "looking for copies of what changed", err);
+        if (r < 0 || output.size == 0)
+                return r;
+        run_log(&store->runner, "changed too, for they are copies:\n%s", (char *)output.data);
+        for (const char *line = (char *)output.data; *line;
+             line += strcspn(line, "\n"), line += *line == '\n')
+                if (strcspn(line, "\n") > 1 &&
+                    !add_once(*line == '=' ? &fix->copied : ret, line + 1,
+                              strcspn(line, "\n") - 1))
+                        return error_no_memory(err);
+        return 0;
+}
+
 static int no_fit(const struct store *store, const struct applied_fix *fix, struct error *err)
 {
         int r = run_fault(&store->runner, err, "the fix does not fit this version of the source%s%s",
@@ -235,6 +281,7 @@ int fix_apply(const struct store *store, const struct rebuilt *rebuilt, const ch
               size_t n_fixes, struct applied_fix *ret, struct error *err)
 {
         _cleanup_(applied_fix_done) struct applied_fix fix = { 0 };
+        _cleanup_words_ struct words copies = { 0 };
         int r = make_copy(store, rebuilt, err);
 
         for (size_t i = 0; r == 0 && i < n_fixes; i++)
@@ -243,10 +290,15 @@ int fix_apply(const struct store *store, const struct rebuilt *rebuilt, const ch
                 return r;
         if (fix.changed.n_items == 0 || fix.changed.n_items == fix.failed.n_items)
                 return no_fit(store, &fix, err);
+        r = change_copies(store, rebuilt, &fix, &copies, err);
         for (size_t i = 0; r == 0 && i < fix.changed.n_items; i++)
                 if (change_kind_of(fix.changed.items[i]) == CHANGE_CODE)
                         r = keep_lines(store, rebuilt, fix.changed.items[i], err);
-        if (r == 0 && !fix_sort(&fix))
+        for (size_t i = 0; r == 0 && i < copies.n_items; i++)
+                r = keep_lines(store, rebuilt, copies.items[i], err);
+        /* A copy is what its original is, wherever the build put it. */
+        if (r == 0 && !(fix_sort(&fix) && words_extend(&fix.changed, (const char *const *)
+                                                       copies.items, copies.n_items)))
                 return error_no_memory(err);
         if (r < 0)
                 return r;

@@ -11,6 +11,7 @@ struct applied_fix {
         struct words aside;     /* files that no object is made from */
         struct words failed;    /* files where a part of the fix did not fit */
         struct words read;      /* those of `changed` that a unit of a module reads, see units.h */
+        struct words copied;    /* those of `changed` that the build made copies of, also there */
         bool fuzzy;             /* it fitted only with some lines of context ignored */
 };
 void applied_fix_done(struct applied_fix *fix);

@@ -332,15 +332,18 @@ static bool is_source(const struct rebuilt *rebuilt, const struct compile_log *l
 
 /*
  * True if each changed file is the source of a unit, and of that alone: then no header has to be
- * looked for.
+ * looked for. One that only its copies are compiled of is not looked at itself.
  */
 static bool only_sources_changed(const struct rebuilt *rebuilt, const struct compile_log *log,
                                  const struct applied_fix *fix)
 {
-        for (size_t i = 0; i < fix->changed.n_items; i++)
-                if (!is_source(rebuilt, log, fix->changed.items[i]) ||
-                    is_mentioned(rebuilt, log, fix->changed.items[i]))
+        for (size_t i = 0; i < fix->changed.n_items; i++) {
+                const char *name = fix->changed.items[i];
+                bool compiled = is_source(rebuilt, log, name) || words_contain(&fix->copied, name);
+
+                if (!compiled || is_mentioned(rebuilt, log, name))
                         return false;
+        }
         return true;
 }
 
@@ -436,6 +439,22 @@ static int make_lost(const struct store *store, const struct rebuilt *rebuilt,
                                              "making the objects that the build did not keep", err);
 }
 
+/* Whether two units are made of one source, or of one and a copy of it. */
+static bool same_source(const struct rebuilt *rebuilt, const struct compile_unit *a,
+                        const struct compile_unit *b)
+{
+        _cleanup_free_ char *path_a = path_format("%s%s", rebuilt->root, a->source);
+        _cleanup_free_ char *path_b = path_format("%s%s", rebuilt->root, b->source);
+        _cleanup_buffer_ struct buffer bytes_a = { 0 }, bytes_b = { 0 };
+
+        if (strcmp(a->source, b->source) == 0)
+                return true;
+        return path_a && path_b && strcmp(strrchr(path_a, '/'), strrchr(path_b, '/')) == 0 &&
+               file_read(path_a, MAX_SOURCE_BYTES, &bytes_a, NULL) == 0 &&
+               file_read(path_b, MAX_SOURCE_BYTES, &bytes_b, NULL) == 0 && bytes_a.size > 0 &&
+               bytes_a.size == bytes_b.size && memcmp(bytes_a.data, bytes_b.data, bytes_a.size) == 0;
+}
+
 /* Every unit whose object is in the module, the best one where a source was compiled twice. */
 static int list_candidates(const struct rebuilt *rebuilt, const struct compile_log *log,
                            const struct module_pair *module, const struct symbol_index *index,
@@ -454,7 +473,7 @@ static int list_candidates(const struct rebuilt *rebuilt, const struct compile_l
                 if (2 * candidate.n_fitting <= candidate.n_symbols)
                         continue; /* not in this module */
                 for (size_t k = 0; k < *ret_n; k++)
-                        if (strcmp((*ret)[k].unit->source, candidate.unit->source) == 0)
+                        if (same_source(rebuilt, (*ret)[k].unit, candidate.unit))
                                 same = &(*ret)[k];
                 if (same && same->n_fitting >= candidate.n_fitting)
                         continue;

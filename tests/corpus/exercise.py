@@ -54,8 +54,8 @@ class Driver:
             if self.ended:
                 self.process.wait()
                 self.readers[1].join(5)
-                words = self.errors.strip().splitlines()
-                raise Broken(f'{what}: {words[-1] if words else "the driver ended"}')
+                words = ' '.join(self.errors.split())
+                raise Broken(f'{what}: {words[:300] or "the driver ended"}')
             if time.monotonic() > end:
                 raise Broken(f'{what}: no correct result for {WAIT_S} s')
             time.sleep(0.05)

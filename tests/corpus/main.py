@@ -133,7 +133,7 @@ class Job:
         fixes = self.choose_fixes(self.new_patches(tree, fixed))
         root = self.archive.shipped_root(row.source, row.vulnerable, self.folder / 'root')
         origin = ['--source', f'{row.source}={row.vulnerable}', '--binary', root]
-        self.run_fixes(tree, fixes, origin, lambda label: root)
+        self.run_fixes(tree, fixes, origin, root)
         if not self.arguments.no_whole and self.wanted(WHOLE) and not self.suture.stop.is_set():
             self.make(WHOLE, origin + ['--fixed-source', row.fixed], root, {})
 
@@ -166,16 +166,12 @@ class Job:
         fixes = self.choose_fixes(series)
         tree, self.lost = popped.prepare(self.archive, row, self.version, fixes, series, self.folder)
         modules = self.folder / 'modules'
-
-        def fresh(label):
-            shutil.rmtree(modules, ignore_errors=True)
-            return modules
-
-        self.run_fixes(tree, fixes, ['--tree', tree, '--built-modules', modules], fresh)
+        shutil.rmtree(modules, ignore_errors=True)
+        self.run_fixes(tree, fixes, ['--tree', tree, '--built-modules', modules], modules)
 
     # --- one fix
 
-    def run_fixes(self, tree, fixes, origin, folder_of):
+    def run_fixes(self, tree, fixes, origin, folder):
         candidates = ordered_patches(fixes, self.lost)
         self.state.forget(self.row, {fix.label for fix in fixes} | {WHOLE})
         tell(f'{self.row.name}: {len(fixes)} fixes')
@@ -187,7 +183,7 @@ class Job:
             if self.no_package:
                 self.result(fix.label, outcome='failed', sentence=self.no_package)
             else:
-                self.run_fix(tree, fix, candidates, origin, folder_of(fix.label))
+                self.run_fix(tree, fix, candidates, origin, folder)
 
     def run_fix(self, tree, fix, candidates, origin, folder):
         facts = {'patches': [patch.name for patch in fix.patches], 'needs': [],
