@@ -21,6 +21,7 @@
 #include "build/regenerate.h"
 #include "build/tree.h"
 #include "build/units.h"
+#include "build/userns.h"
 
 enum step { STEP_ORIGINAL = 1, STEP_FIXED, STEP_COMPARE, STEP_SAFETY, STEP_LINK, STEP_WRITE };
 enum { N_STEPS = STEP_WRITE, MAX_FIX_BYTES = 64 << 20 };
@@ -902,10 +903,6 @@ static int do_write(struct job *job, struct error *err)
 
 static int check_request(const struct build_request *request, struct error *err)
 {
-        if (geteuid() != 0 && !(request->origin == BUILD_FROM_PROJECT && request->in_place))
-                return error_set(err, EXIT_CODE_PERMISSION, 0, "run it as root",
-                                 "a build makes a root of its own and mounts in it, which only root "
-                                 "may");
         if (request->in_place && request->origin != BUILD_FROM_PROJECT)
                 return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
                                  "this form of suture build is not made yet");
@@ -944,6 +941,10 @@ static int open_store(struct job *job, struct error *err)
 
         if (!folder)
                 return error_no_memory(err);
+        /* Whose cache it is was settled above: there, everybody is root. */
+        r = job->request->in_place || geteuid() == 0 ? 0 : userns_enter(err);
+        if (r < 0)
+                return r;
         r = store_open(folder, "build", job->observer ? job->observer->interrupted : NULL,
                        job->observer ? job->observer->context : NULL, &job->store, err);
         if (r < 0)

@@ -137,7 +137,8 @@ enum build_outcome {
  * Makes the patch from a package, a tree or a project. 0: written to request->output. BUILD_REFUSED: the fix was understood but can't
  * be applied live; `err` names the first reason. Negative: a fault; `err` names the step, the cause and
  * the log file. `ret` must be zeroed before and given to build_result_done() after, in every case.
- * Root is needed (mounts and a root of its own); without it the fault is EXIT_CODE_PERMISSION.
+ * Whoever isn't root is moved, as a process, to a user namespace in which he is (userns.h), unless
+ * the build is in place; where that is not possible the fault is EXIT_CODE_PERMISSION.
  */
 int build_from_source(const struct build_request *request, struct build_result *ret,
                       const struct build_observer *observer, struct error *err);

@@ -79,14 +79,28 @@ int root_base_ensure(const struct store *store, const struct apt_state *apt, cha
         return 0;
 }
 
+/*
+ * $1: the root, $2: the tar file. The host's devices are mounted over those of the root, so there it
+ * is enough that there is a file; in a user namespace no device can be made.
+ */
+static const char unpack_script[] =
+        "tar --numeric-owner -C \"$1\" --exclude='./dev/?*' -xf \"$2\"\n"
+        "mkdir -p \"$1/dev\"\n"
+        "for d in null zero full random urandom tty; do : >\"$1/dev/$d\"; done\n"
+        "ln -s /proc/self/fd \"$1/dev/fd\"\n"
+        "ln -s /proc/self/fd/0 \"$1/dev/stdin\"\n"
+        "ln -s /proc/self/fd/1 \"$1/dev/stdout\"\n"
+        "ln -s /proc/self/fd/2 \"$1/dev/stderr\"\n"
+        "mkdir \"$1/dev/shm\" && chmod 1777 \"$1/dev/shm\"\n";
+
 int root_unpack(const struct store *store, const char *base, const char *root, struct error *err)
 {
         int r = directory_make(root, 0755, err);
 
         if (r < 0)
                 return r;
-        return RUN(&store->runner, "unpacking the root", NULL, err, "tar", "--numeric-owner",
-                   "-C", root, "-xf", base);
+        return RUN(&store->runner, "unpacking the root", NULL, err, "sh", "-ec", unpack_script, "sh",
+                   root, base);
 }
 
 /* $1: the root, $2: the folder of downloaded packages; then the words for apt-get. */
