@@ -109,8 +109,8 @@ static int write_list(const struct rebuilt *rebuilt, const struct words *built,
 }
 
 /*
- * The name of this build, for the mark: the one in the cache. What was built in place has none, so it is
- * the hash of all its modules.
+ * The name of this build, for the mark: the one in the cache. What was built in place has none,
+ * so it is the hash of all its modules.
  */
 static int name_build(const struct rebuilt *rebuilt, const struct words *built, char **ret,
                       struct error *err)

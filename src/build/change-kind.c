@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 
 static const char *const c_endings[] = {
-        ".c", ".h", ".cc", ".hh", ".cpp", ".hpp", ".cxx", ".hxx", ".c++", ".h++", ".C", ".H", ".inc",
-        ".ipp", ".tcc", ".inl", ".def",
+        ".c", ".h", ".cc", ".hh", ".cpp", ".hpp", ".cxx", ".hxx", ".c++", ".h++", ".C", ".H",
+        ".inc", ".ipp", ".tcc", ".inl", ".def",
 };
 static const char *const other_code_endings[] = {
         ".y", ".yy", ".ypp", ".l", ".ll", ".lpp", ".rl", ".gperf", ".S", ".s", ".asm", ".re",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Both sources are unpacked side by side in the root ("a" and "b" in the work folder): the built tree is
- * not the one to compare with, since the build may change files. Which files differ is found here; the
- * text of the patch is diff's, run in the root, as the trees are somebody else's. From there on it is a
- * fix like any other.
+ * Both sources are unpacked side by side in the root ("a" and "b" in the work folder): the built
+ * tree is not the one to compare with, since the build may change files. Which files differ is found
+ * here; the text of the patch is diff's, run in the root, as the trees are somebody else's. From there
+ * on it is a fix like any other.
  */
 #include "build/difference.h"
 
@@ -63,7 +63,8 @@ static int unpack(const struct store *store, const struct rebuilt *rebuilt,
         if (!rebuilt->root[0]) /* in place: nothing has to be guarded from anything */
                 return symlink(source->tree, place) == 0
                                ? 0
-                               : error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't make %s", place);
+                               : error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't make %s",
+                                           place);
         if (source->tree)
                 r = tree_copy(store, source->tree, source->key, place, err);
         else

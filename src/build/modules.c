@@ -164,8 +164,8 @@ static int name_package(const struct rebuilt *rebuilt, struct module_pair *pair,
 }
 
 /*
- * A module without a build ID can't be found in processes: named by the caller that is a fault, else it
- * is passed over.
+ * A module without a build ID can't be found in processes: named by the caller that is a fault, else
+ * it is passed over.
  */
 enum pair_outcome { PAIR_WITHOUT_ID = 1 };
 
@@ -412,7 +412,8 @@ static int pair_installed(const struct store *store, const struct rebuilt *rebui
         }
         if (r == 0 && pairs->n_items == 0)
                 return error_set(err, EXIT_CODE_ERROR, 0,
-                                 "name the shipped module with --binary PATH",
+                                 "name the shipped module with --binary, or patch what this build "
+                                 "makes with --built-modules",
                                  "no package that is installed here is built from %s %s",
                                  source->name, source->version);
         return r;

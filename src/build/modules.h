@@ -24,11 +24,11 @@ struct module_pairs {
 void module_pairs_done(struct module_pairs *pairs);
 
 /*
- * Reads, pairs and compares what request->binaries names: a file must be found among what was built,
- * by soname or file name; of a folder, all modules below it that are, by their place first. Without
- * any, it is request->built_modules, already made; else every module of the installed packages
- * that are built from this version of the source; in a project what was built, as it lies there. None is a fault. Files with one build ID are one
- * module.
+ * Reads, pairs and compares what request->binaries names: a file must be found among what was
+ * built, by soname or file name; of a folder, all modules below it that are, by their place first.
+ * Without any, it is request->built_modules, already made; else every module of the installed
+ * packages that are built from this version of the source; in a project what was built, as it lies
+ * there. None is a fault. Files with one build ID are one module.
  */
 int module_pairs_find(const struct store *store, const struct rebuilt *rebuilt,
                       const struct source_package *source, const struct build_request *request,

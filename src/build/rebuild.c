@@ -74,6 +74,7 @@ static int run_project(const struct store *store, const char *root, const char *
 static const char unpack_script[] =
         "mkdir -p /suture/packages\n"
         "for deb in /build/*.deb; do\n"
+        "        [ -e \"$deb\" ] || continue\n"
         "        name=$(dpkg-deb -f \"$deb\" Package)\n"
         "        dpkg-deb -R \"$deb\" \"/suture/packages/$name\"\n"
         "        rm \"$deb\"\n"

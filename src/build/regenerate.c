@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The copy has everything the build made, with its times, so make finds that only what depends on
- * the changed files is out of date. The packaging is not asked (it would configure anew, and
- * everything would be compiled): dh_auto_build finds the build system itself, and where debian/rules
- * has its own way for that step, that is taken. Compilers are not watched: what is needed of
- * them was noted when the original was built. Which files changed is seen by comparing the two trees.
+ * The copy has everything the build made, with its times, so make finds that only what depends on the
+ * changed files is out of date. The packaging is not asked (it would configure anew, and everything
+ * would be compiled): dh_auto_build finds the build system itself, and where debian/rules has its own
+ * way for that step, that is taken. Compilers are not watched: what is needed of them was noted when
+ * the original was built. Which files changed is seen by comparing the two trees.
  */
 #include "build/regenerate.h"
 
@@ -47,7 +47,6 @@ static int run_build(const struct store *store, const struct rebuilt *rebuilt, b
         return r;
 }
 
-/* Is it a C file that the build made otherwise than before? */
 static int same_text(const char *a, const char *b, bool *ret, struct error *err)
 {
         _cleanup_buffer_ struct buffer text_a = { 0 }, text_b = { 0 };
@@ -61,6 +60,7 @@ static int same_text(const char *a, const char *b, bool *ret, struct error *err)
         return r;
 }
 
+/* Takes it if it is a C file that the build made otherwise than before. */
 static int look_at(const struct rebuilt *rebuilt, const FTSENT *entry, const char *name,
                    struct applied_fix *fix, bool *ret_made, struct error *err)
 {

@@ -5,8 +5,8 @@
 
 /*
  * For a fix that changes sources of other languages: lets the package's own build go on in the fixed
- * copy, mounted in the place of the original, so that it makes again what is out of date. C files that
- * come out different join fix->changed. `*ret_made` then tells whether there are any; what the
+ * copy, mounted in the place of the original, so that it makes again what is out of date. C files
+ * that come out different join fix->changed. `*ret_made` then tells whether there are any; what the
  * build can't do is no fault.
  */
 int regenerate(const struct store *store, const struct rebuilt *rebuilt, struct applied_fix *fix,

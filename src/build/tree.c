@@ -70,8 +70,8 @@ static int add_content(const FTSENT *entry, struct buffer *list, struct error *e
         } else {
                 length = readlink(entry->fts_accpath, target, sizeof(target));
                 if (length < 0)
-                        return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the link %s",
-                                         entry->fts_path);
+                        return error_set(err, EXIT_CODE_ERROR, errno, NULL,
+                                         "can't read the link %s", entry->fts_path);
                 hash = sha256_of(target, (size_t)length);
         }
         sha256_format(&hash, hex);
@@ -183,8 +183,8 @@ int tree_copy(const struct store *store, const char *tree, const char *key, cons
         if (r == 0)
                 r = tree_key(store, copy, now, err);
         if (r == 0 && strcmp(now, key) != 0)
-                return error_set(err, EXIT_CODE_ERROR, EAGAIN, "run it again when nobody writes there",
-                                 "%s changed while it was copied", tree);
+                return error_set(err, EXIT_CODE_ERROR, EAGAIN,
+                                 "run it again when nobody writes there", "%s changed while it was copied", tree);
         return r;
 }
 
