@@ -130,6 +130,16 @@ class Archive:
         (folder / '.whole').touch()
         return folder
 
+    def add_packages(self, names, folder):
+        """The newest of these binary packages, unpacked into a folder over what is there."""
+        debs = folder.parent / (folder.name + '.debs')
+        debs.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not list(debs.glob(f'{name}_*.deb')):
+                self.apt('apt-get', 'download', '-qq', name, cwd=debs)
+            for deb in debs.glob(f'{name}_*.deb'):
+                run('dpkg-deb', '-x', deb, folder)
+
 
 class VersionKey:
     """Versions in dpkg's order."""

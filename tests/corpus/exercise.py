@@ -105,9 +105,9 @@ def causes(answer):
     return next((str(text) for text in found if text), f'exit code {answer.code}')
 
 
-def exercise(suture, source, folder, spatch, digest):
+def exercise(suture, name, folder, spatch, digest):
     """{"outcome": "ok" | "failed" | "skipped", "text": sentence}"""
-    program = DRIVERS / source
+    program = DRIVERS / name
     if not os.access(program, os.X_OK):
         return {'outcome': 'skipped', 'text': 'no driver for this source'}
     driver = Driver(program, folder)

@@ -23,6 +23,8 @@ import rows
 from state import State
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A library whose driver is servers of other packages: the driver, and what it needs beside it.
+COMPANIONS = {'libevent': ('transmission', ('transmission-daemon', 'memcached'))}
 WHOLE = 'all fixes in one patch'
 
 
@@ -115,11 +117,23 @@ class Job:
                     known['outcome'] != 'made' or self.suture.stop.is_set() or \
                     not self.wanted(known['fix']):
                 continue
-            live = exercise.exercise(self.suture, self.row.source, folder,
-                                     self.patch_file(known['fix']), known['digest'])
+            live = self.exercise(folder, self.patch_file(known['fix']), known['digest'])
             self.version = known['version']
             self.result(known['fix'], **{name: value for name, value in known.items() if name not in
                                          ('kind', 'source', 'version', 'fix', 'live')}, live=live)
+
+    def exercise(self, folder, spatch, digest):
+        driver, packages = COMPANIONS.get(self.row.source, (self.row.source, ()))
+        if not packages:
+            return exercise.exercise(self.suture, driver, folder, spatch, digest)
+        both = self.folder / 'live'
+        try:
+            if not both.exists():
+                debian.run('cp', '-al', folder, both)
+                self.archive.add_packages(packages, both)
+        except debian.Absent as error:
+            return {'outcome': 'skipped', 'text': str(error)}
+        return exercise.exercise(self.suture, driver, both, spatch, digest)
 
     def patch_file(self, label):
         return self.spatches / (label.replace(' ', '_').replace('/', '_')[:100] + '.spatch')
@@ -214,8 +228,7 @@ class Job:
         if build.PACKAGE_FAILED in made['sentence']:
             self.no_package = made['sentence']
         if made['outcome'] == 'made' and not self.arguments.no_live:
-            made['live'] = exercise.exercise(self.suture, self.row.source, folder, file,
-                                             made['digest'])
+            made['live'] = self.exercise(folder, file, made['digest'])
         self.result(label, **facts, **made)
 
 
