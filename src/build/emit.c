@@ -15,6 +15,7 @@
 #include "base/array.h"
 #include "build/thread-local.h"
 #include "build/unwind-info.h"
+#include "elf/frames.h"
 #include "elf/writer.h"
 
 /* Where a taken atom has gone. */
@@ -275,9 +276,9 @@ static int place_alone(struct target_emitter *target, const struct atom *atom)
 /* An entry says how far before it its common part lies. */
 static void set_common_pointer(struct buffer *bytes, uint64_t entry, uint64_t common)
 {
-        uint32_t back = (uint32_t)(entry + UNWIND_COMMON_POINTER - common);
+        uint32_t back = (uint32_t)(entry + FRAME_COMMON_POINTER - common);
 
-        memcpy(bytes->data + entry + UNWIND_COMMON_POINTER, &back, sizeof(back));
+        memcpy(bytes->data + entry + FRAME_COMMON_POINTER, &back, sizeof(back));
 }
 
 /* All entries in one section; four zero bytes end the list. */

@@ -16,8 +16,7 @@
 #include "build/changes.h"
 #include "build/extract.h"
 #include "build/links.h"
-
-enum { FUNCTION_FIELD = 8 }; /* of an FDE: where its function's address lies */
+#include "elf/frames.h"
 
 struct reader {
         struct object *object;
@@ -178,62 +177,54 @@ static bool find_common(const struct unwind_info *info, const struct elf_section
         return false;
 }
 
-static int add_entry(struct reader *reader, const struct elf_section *section, uint64_t start,
-                     uint64_t size, uint32_t back)
+static int add_entry(struct reader *reader, const struct elf_section *section,
+                     const struct frame *frame)
 {
         struct unwind_info *info = reader->info;
-        uint64_t field = start + UNWIND_COMMON_POINTER;
         struct unwind_entry *entry;
         size_t common;
 
-        if (back > field || size < FUNCTION_FIELD + 8 ||
-            !find_common(info, section, field - back, &common)) {
+        if (frame->size < FRAME_CODE_POINTER + 8 ||
+            !find_common(info, section, frame->common, &common)) {
                 info->problem = "an entry of it belongs to nothing";
                 return 0;
         }
         entry = ARRAY_PUSH(info->entries, info->n_entries);
         if (!entry)
                 return error_no_memory(reader->err);
-        entry->atom = part(reader->object, section, start, size);
+        entry->atom = part(reader->object, section, frame->offset, frame->size);
         entry->common = common;
         return 0;
 }
 
-static int add_common(struct reader *reader, const struct elf_section *section, uint64_t start,
-                      uint64_t size)
+static int add_common(struct reader *reader, const struct elf_section *section,
+                      const struct frame *frame)
 {
         struct atom *common = ARRAY_PUSH(reader->info->commons, reader->info->n_commons);
 
         if (!common)
                 return error_no_memory(reader->err);
-        *common = part(reader->object, section, start, size);
+        *common = part(reader->object, section, frame->offset, frame->size);
         return 0;
 }
 
+/* An object may have several lists, one behind the other. */
 static int read_entries(struct reader *reader, const struct elf_section *section)
 {
-        struct cursor cursor = cursor_init(section->data, section->size);
         struct unwind_info *info = reader->info;
+        struct frame frame;
+        uint64_t at = 0;
         int r = 0;
 
-        while (r == 0 && !info->problem && cursor_left(&cursor) > 0) {
-                uint64_t start = cursor.offset;
-                uint32_t length, id;
+        while (r == 0 && !info->problem && at < section->size) {
+                int outcome = frames_next(section->data, section->size, &at, &frame);
 
-                if (!cursor_u32(&cursor, &length))
-                        break;
-                if (length == 0) /* the end of a list, and perhaps the beginning of another */
-                        continue;
-                if (!cursor_u32(&cursor, &id) || length < sizeof(id) ||
-                    !cursor_skip(&cursor, length - sizeof(id))) {
+                if (outcome == FRAMES_BROKEN)
                         info->problem = "an entry of it ends outside of its section";
-                        break;
-                }
-                r = id == 0 ? add_common(reader, section, start, length + sizeof(length))
-                            : add_entry(reader, section, start, length + sizeof(length), id);
+                else if (outcome == 0)
+                        r = frame.is_common ? add_common(reader, section, &frame)
+                                            : add_entry(reader, section, &frame);
         }
-        if (cursor.failed && !info->problem)
-                info->problem = "an entry of it is cut off";
         return r;
 }
 
@@ -388,7 +379,7 @@ static void tie_entries(struct reader *reader)
                 const struct reference *first = entry->atom.references;
 
                 entry->table = find_table(reader, entry);
-                if (entry->atom.n_references > 0 && first->offset == FUNCTION_FIELD &&
+                if (entry->atom.n_references > 0 && first->offset == FRAME_CODE_POINTER &&
                     first->target && first->target->kind == ATOM_CODE)
                         entry->code = first->target;
         }

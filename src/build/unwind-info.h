@@ -38,9 +38,6 @@ struct unwind_info {
         const char *problem;     /* why nothing of it can be used; NULL: all is well */
 };
 
-/* Where the pointer from an FDE to its CIE lies in the FDE. */
-#define UNWIND_COMMON_POINTER 4
-
 /* An object without unwind information, or with one that makes no sense, is no fault. */
 int unwind_info_read(struct object *object, struct unwind_info **ret, struct error *err);
 struct unwind_info *unwind_info_free(struct unwind_info *info);

@@ -102,6 +102,23 @@ static int put_module(const char *folder, const char *module, struct error *err)
         return put(folder, "elf-image", "module-relocated", mapped.memory, mapped.size, err);
 }
 
+/* The unwind information of the module and of this program: "/proc/self/exe". */
+static int put_frames(const char *folder, const char *path, const char *name, struct error *err)
+{
+        _cleanup_buffer_ struct buffer file = { 0 };
+        struct elf_section section;
+        struct elf_view view;
+        int r = file_read(path, 64u << 20, &file, err);
+
+        if (r == 0)
+                r = elf_view_open(file.data, file.size, path, &view, err);
+        if (r < 0)
+                return r;
+        if (!elf_view_find_section(&view, ".eh_frame", &section) || !section.data)
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL, "%s can't be unwound", path);
+        return put(folder, "frames", name, section.data, MIN(section.size, (uint64_t)4096), err);
+}
+
 static int put_vdso(const char *folder, struct error *err)
 {
         const struct elf_memory memory = own_memory();
@@ -181,6 +198,8 @@ int main(int argc, char **argv)
                 return 2;
         }
         if (put_patches(argv[1], &err) < 0 || put_module(argv[1], argv[2], &err) < 0 ||
+            put_frames(argv[1], argv[2], "module", &err) < 0 ||
+            put_frames(argv[1], "/proc/self/exe", "program", &err) < 0 ||
             put_vdso(argv[1], &err) < 0 || put_maps(argv[1], &err) < 0 ||
             put_build_text(argv[1], &err) < 0 || put_build_objects(argv[1], argv[3], &err) < 0) {
                 fprintf(stderr, "make-seeds: %s\n", err.cause);

@@ -240,7 +240,7 @@ static bool emit_call(struct arch_displaced *out, const struct instruction *inst
         if (branch_target(instruction, at, &target))
                 return emit_branch(out, &jump, place, target);
         memcpy(bytes, code, instruction->decoded.length); /* ff /2 becomes ff /4 */
-        bytes[instruction->decoded.raw.modrm.offset] ^= (2 ^ 4) << 3;
+        bytes[instruction->decoded.raw.modrm.offset] ^= 0x30;
         return emit_instruction(out, &jump, bytes, at, place);
 }
 
