@@ -8,6 +8,7 @@ over, by the functions that it registers with `Driver.rounds`.
 """
 import contextlib
 import ctypes
+import http.server
 import importlib.machinery
 import importlib.util
 import os
@@ -208,6 +209,14 @@ class Driver:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class HTTPServer(http.server.ThreadingHTTPServer):
+    """Clients may go away; what matters is what they got."""
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
 
 
 def driver_module(name):
