@@ -122,7 +122,7 @@ int run_fault(const struct runner *runner, struct error *err, const char *format
 static int line_weight(const char *line)
 {
         static const char *const marks[] = { "E: ", "error:", "Error", "FAILED", "fatal" };
-        static const char *const callers[] = { "dpkg-buildpackage: ", "dh_", "make", "debian/" };
+        static const char *const callers[] = { "dpkg-buildpackage: ", "dh_auto_", "make", "debian/" };
 
         for (size_t i = 0; i < ARRAY_SIZE(callers); i++)
                 if (strncmp(line, callers[i], strlen(callers[i])) == 0)

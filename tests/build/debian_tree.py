@@ -6,6 +6,7 @@ The source makes two libraries and a program; one file, which the fix changes, g
 A root is made (mmdebstrap, network); SUTURE_BUILD_CACHE names a cache that has one already.
 """
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -129,8 +130,8 @@ def source(folder, marker=''):
     return tree
 
 
-def arguments(folder, *more, cache=None):
-    return ['build', '--tree', folder / 'tree', *more, '--cache', cache or CACHE, '--output',
+def arguments(folder, *more):
+    return ['build', '--tree', folder / 'tree', *more, '--cache', CACHE, '--output',
             folder / 'out.spatch', '--json']
 
 
@@ -155,8 +156,20 @@ def snapshot(tree):
             for path in sorted(tree.rglob('*')) if not path.is_fifo()}
 
 
-def temporary_folders(cache=None):
-    return sorted(os.listdir(pathlib.Path(cache or CACHE) / 'tmp'))
+def temporary_folders():
+    """Those of runs that have ended: others may use the cache too."""
+    found = []
+    for path in sorted((pathlib.Path(CACHE) / 'tmp').iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(path.name)
+            except BlockingIOError:
+                pass
+            finally:
+                os.close(folder)
+    return found
 
 
 def cures(out, patch, name='tiny'):
@@ -264,6 +277,30 @@ def assembly():
         (folder / 'fix.patch').write_text('--- a/a.S\n+++ b/a.S\n@@ -1 +1,2 @@\n'
                                           ' .section .note.GNU-stack\n+/* x */\n')
         says(with_fix(folder, '--built-modules', folder / 'out', code=4), 'SB203', 'a.S')
+
+
+@test
+def patches_that_are_not_applied_yet():
+    """As in a repository of the packaging: the build applies debian/patches, and so is the fix."""
+    with scratch() as folder:
+        tree = source(folder / 'tree')
+        write(tree / 'debian', source__format='3.0 (quilt)\n', patches__series='more.patch\n')
+        (tree / 'debian' / 'patches' / 'more.patch').write_text(
+            '--- a/times.c\n+++ b/times.c\n@@ -3,4 +3,4 @@\n int times(int n)\n {\n'
+            '-        return 2 * n;\n+        return 3 * n;\n }\n')
+        before = snapshot(tree)
+        fixed = folder / 'fixed'
+        shutil.copytree(tree, fixed, symlinks=True)
+        (fixed / 'limit.c').write_text(FIXED)
+        for fix in (['--fix', folder / 'fix.patch'], ['--fixed-tree', fixed]):
+            result = build(folder, *fix, '--built-modules', folder / 'out')
+            equal(modules(result), MODULES, 'modules in the patch')
+            equal(result.json['units'], ['limit.c'], 'units')
+            with Program(folder / 'out/usr/bin/tiny') as running:
+                equal(running.ask(2000), 6001, 'before')
+                must(apply(folder / 'out.spatch', running), 0, ['done'])
+                equal(running.ask(2000), -6, 'patched')
+        equal(snapshot(tree), before, 'the tree')
 
 
 @test
@@ -387,6 +424,7 @@ def nothing_is_built():
         (tree / 'debian' / 'libtiny1.install').unlink()
         (tree / 'debian' / 'libtiny-extra1.install').unlink()
         (tree / 'debian' / 'tiny-tools.install').write_text('README usr/share\n')
+        (tree / 'Makefile').write_text(MAKEFILE.partition('install:')[0])
         says(with_fix(folder, '--built-modules', folder / 'out', code=4),
              'no program and no library')
 
