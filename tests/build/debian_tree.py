@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from project import (FIXED, LIMIT, PATH, Program, check, equal, says, scratch, write)
-from harness import Skipped, die_with_parent, apply, each, must, rollback, run_tests, suture, test
+from harness import die_with_parent, apply, each, must, rollback, run_tests, suture, test
 
 SUTURE = os.environ.get('SUTURE', 'suture')
 
@@ -530,7 +530,8 @@ def the_end_in_the_middle(number):
 def main():
     global CACHE
     if os.geteuid() != 0 or not shutil.which('mmdebstrap', path=PATH):
-        raise Skipped('root and mmdebstrap are needed')
+        print('1..0 # SKIP root and mmdebstrap are needed')
+        return 0
     CACHE = os.environ.get('SUTURE_BUILD_CACHE')
     if CACHE:
         return run_tests()
