@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -78,6 +79,8 @@ class Driver:
         self.pids = []
         self.count = 0
         self.told = 0.0
+        self.counting = threading.Lock()
+        self.fault = None
         self.libraries = self.scratch / 'lib'
         self.link_libraries()
 
@@ -145,6 +148,8 @@ class Driver:
         return (self.scratch / 'log').read_text(errors='replace')[-800:]
 
     def alive(self):
+        if self.fault:
+            raise self.fault
         for process in self.processes:
             must(process.poll() is None,
                  f'process {process.pid} ended ({process.returncode}): {self.log()}')
@@ -177,11 +182,12 @@ class Driver:
 
     def right(self, results=1):
         """Counts correct results and tells how many there are so far."""
-        self.count += results
-        now = time.monotonic()
-        if now - self.told > TELL_S:
-            self.told = now
-            print('ok', self.count, flush=True)
+        with self.counting:
+            self.count += results
+            now = time.monotonic()
+            if now - self.told > TELL_S:
+                self.told = now
+                print('ok', self.count, flush=True)
 
     def rounds(self, *functions):
         """Calls all of them in turn, for ever. What they return is the number of correct results."""
@@ -189,6 +195,18 @@ class Driver:
             for function in functions:
                 self.right(function() or 1)
             self.alive()
+
+    def beside(self, function):
+        """Calls it over and over in a thread, where the rounds are long."""
+        def loop():
+            try:
+                while True:
+                    self.right(function() or 1)
+                    time.sleep(0.1)
+            except Exception as fault:  # pylint: disable=broad-except
+                self.fault = fault
+
+        threading.Thread(target=loop, daemon=True).start()
 
     def relay(self, process):
         """The worker counts by itself."""
