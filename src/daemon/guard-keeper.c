@@ -284,6 +284,8 @@ static void hear_worker(struct keeper *keeper, struct worker *worker)
         question = question_of(keeper, worker);
         if (question)
                 answer(keeper, question);
+        if (said.let_go)
+                worker->job.kind = GUARD_JOB_RUNNING;
         if (!said.done)
                 return;
         worker->busy = false;

@@ -28,7 +28,8 @@ struct guard_job {
 };
 
 struct guard_answer {
-        bool done;            /* else: the opening may go on */
+        bool done;            /* else: the opening may go on, or ... */
+        bool let_go;          /* said before the program is let go: it may soon ask again */
         bool has_report;
         struct guard_report report;
 };

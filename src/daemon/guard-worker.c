@@ -7,6 +7,7 @@
 #include "daemon/guard-parts.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,13 +28,22 @@ struct work {
         uint64_t allowed_at_ns;
 };
 
+static void say(struct work *work, const struct guard_answer *answer)
+{
+        if (send(work->socket, answer, sizeof(*answer), MSG_NOSIGNAL) < 0)
+                _exit(0); /* nobody is there any more */
+}
+
 static void say_allow(struct work *work)
 {
-        struct guard_answer answer = { .done = false };
-
-        if (send(work->socket, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
-                _exit(0); /* nobody is there any more */
+        say(work, &(struct guard_answer){ .done = false });
         work->allowed_at_ns = clock_now_ns();
+}
+
+static struct entry *let_go(struct work *work, struct entry *entry)
+{
+        say(work, &(struct guard_answer){ .let_go = true });
+        return entry_free(entry);
 }
 
 static bool beat(void *context)
@@ -53,6 +63,15 @@ static void fill(struct guard_report *report, const struct entry_report *entry)
                 snprintf(report->text, sizeof(report->text), "%.319s", entry->error.cause);
 }
 
+/* A program that was to be patched at its start and was too quick for that. */
+static bool say_ended(const struct work *work, struct guard_report *report)
+{
+        report->event = GUARD_FAILED;
+        report->gap_ns = clock_now_ns() - work->job.since_ns;
+        snprintf(report->text, sizeof(report->text), "it ended before it could be patched");
+        return work->job.kind == GUARD_JOB_EXEC;
+}
+
 /* It runs already: patched as any process, as soon as what is to be patched is mapped. */
 static bool patch_running(struct work *work, struct guard_report *report)
 {
@@ -68,7 +87,7 @@ static bool patch_running(struct work *work, struct guard_report *report)
                                         work->settings->n_patches, LATE_WAIT_MS, beat, work,
                                         &entry, &err);
                 if (r != 0)
-                        return false;
+                        return say_ended(work, report);
                 if (entry.n_patched + entry.n_unchanged > 0 && entry.n_failed == 0)
                         break;
                 if (clock_now_ns() - began_ns > LATE_TRIES_NS)
@@ -81,20 +100,18 @@ static bool patch_running(struct work *work, struct guard_report *report)
         return entry.n_failed > 0 || entry.n_patched > 0;
 }
 
-static bool patch_at_entry(struct work *work, struct entry *taken, struct guard_report *report)
+static bool patch_at_entry(struct work *work, struct entry *entry, struct guard_report *report)
 {
-        _cleanup_(entry_freep) struct entry *entry = taken;
         struct entry_report done = { 0 };
         struct error err = { 0 };
         int r = entry_patch(entry, work->settings->patches, work->settings->n_patches, beat, work,
                             &done, &err);
 
+        (void)let_go(work, entry);
         if (r == ENTRY_GONE)
                 return false;
-        if (r < 0 || r == ENTRY_RUNS) {
-                entry = entry_free(entry);
+        if (r < 0 || r == ENTRY_RUNS)
                 return patch_running(work, report);
-        }
         if (r != 0) {
                 report->event = GUARD_FAILED;
                 snprintf(report->text, sizeof(report->text), "%.319s", err.cause);
@@ -105,6 +122,21 @@ static bool patch_at_entry(struct work *work, struct entry *taken, struct guard_
         return done.n_failed + done.n_patched > 0;
 }
 
+/*
+ * Where taking hold of a program ends its wait in the midst of the program's exec, there are some
+ * ten microseconds to go before it runs: then nobody else must have the processor.
+ */
+static int take_exec(const struct guard_job *job, struct entry **entry, struct error *err)
+{
+        struct sched_param first = { .sched_priority = 2 }, usual = { 0 };
+        int r;
+
+        (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
+        r = entry_take_exec(job->pid, job->tid, entry, err);
+        (void)sched_setscheduler(0, SCHED_OTHER, &usual);
+        return r;
+}
+
 static bool work_on(struct work *work, struct guard_report *report)
 {
         struct entry *entry = NULL;
@@ -112,7 +144,7 @@ static bool work_on(struct work *work, struct guard_report *report)
         int r = ENTRY_RUNS;
 
         if (work->job.kind == GUARD_JOB_EXEC)
-                r = entry_take_exec(work->job.pid, work->job.tid, &entry, &err);
+                r = take_exec(&work->job, &entry, &err);
         else if (work->job.kind == GUARD_JOB_LIBRARY)
                 r = entry_take_library(work->job.pid, work->job.tid, &entry, &err);
         if (work->job.kind != GUARD_JOB_RUNNING)
@@ -121,6 +153,8 @@ static bool work_on(struct work *work, struct guard_report *report)
                 return patch_at_entry(work, entry, report);
         if (r == ENTRY_RUNS)
                 return patch_running(work, report);
+        if (r == ENTRY_GONE)
+                return say_ended(work, report);
         if (r != ENTRY_LEFT_ALONE)
                 return false;
         report->event = GUARD_FAILED;
@@ -146,7 +180,8 @@ void guard_worker_run(const struct guard_settings *settings, int socket, pid_t k
                 answer.report.pid = work.job.pid;
                 answer.has_report = work_on(&work, &answer.report);
                 guard_wind_up(0);
-                if (send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+                say(&work, &answer);
+                if (entry_is_stuck())
                         _exit(0);
         }
 }

@@ -18,6 +18,7 @@
 
 #include "base/array.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "live/arch/arch.h"
 
 #define MAX_STACK_BYTES (UINT64_C(8) << 20) /* of the linker; more is none of its stack */
@@ -226,8 +227,11 @@ static int find_words(struct target *target, const struct entry_place *place, ui
                 uint64_t *slot;
 
                 if (words[i] != place->entry) {
-                        if (is_code(code, n_code, words[i]))
+                        if (is_code(code, n_code, words[i])) {
+                                log_debug("pid %d: %#lx at %#lx of its stack is code of its own",
+                                          target->pid, words[i], sp + i * sizeof(*words));
                                 return ENTRY_PLACE_BEGUN;
+                        }
                         continue;
                 }
                 slot = ARRAY_PUSH(*items, *n_items);
@@ -238,32 +242,51 @@ static int find_words(struct target *target, const struct entry_place *place, ui
         return r;
 }
 
+static int plan(struct target *target, const struct entry_place *place, uint64_t sp,
+                uint64_t **words, size_t *n_words, uint64_t *ret_stub, struct error *err)
+{
+        int r = find_words(target, place, sp, words, n_words, err);
+
+        if (r != 0)
+                return r;
+        if (sp < place->stack && *n_words == 0)
+                return ENTRY_PLACE_UNKNOWN;
+        *ret_stub = find_tail(target, place->linker, ARCH_ENTRY_STUB_MAX);
+        if (*ret_stub == 0)
+                *ret_stub = find_tail(target, program_header(target, place), ARCH_ENTRY_STUB_MAX);
+        return *ret_stub ? 0 : ENTRY_PLACE_NO_ROOM;
+}
+
+int entry_place_check(struct target *target, const struct entry_place *place, uint64_t sp,
+                      struct error *err)
+{
+        _cleanup_free_ uint64_t *words = NULL;
+        uint64_t stub;
+        size_t n = 0;
+
+        return plan(target, place, sp, &words, &n, &stub, err);
+}
+
 int entry_place_redirect(struct target *target, struct entry_place *place, uint64_t sp, int signal,
                          struct error *err)
 {
         _cleanup_free_ uint64_t *words = NULL;
         uint8_t code[ARCH_ENTRY_STUB_MAX];
         size_t size = arch_entry_stub(place->entry, signal, code), n = 0;
-        uint64_t stub;
-        int r = find_words(target, place, sp, &words, &n, err);
+        uint64_t stub = 0;
+        int r = plan(target, place, sp, &words, &n, &stub, err);
 
-        if (r != 0)
-                return r;
-        if (sp < place->stack && n == 0)
-                return ENTRY_PLACE_BEGUN; /* it does not know the entry point any more */
-        stub = find_tail(target, place->linker, size);
-        if (stub == 0)
-                stub = find_tail(target, program_header(target, place), size);
-        if (stub == 0)
-                return ENTRY_PLACE_NO_ROOM;
-        r = target_write(target, stub, code, size, err);
+        if (r == 0)
+                r = target_write(target, stub, code, size, err);
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = target_write(target, words[i], &stub, sizeof(stub), err);
         if (r == 0)
                 r = target_write(target, place->auxv_slot, &stub, sizeof(stub), err);
+        if (r != 0)
+                return r;
         place->stub = stub;
         place->stub_size = size;
-        return r;
+        return 0;
 }
 
 int entry_place_restore(struct target *target, struct entry_place *place, struct error *err)

@@ -23,6 +23,7 @@ struct entry_place {
 
 enum entry_place_outcome {
         ENTRY_PLACE_BEGUN = 64,    /* the program's own code runs already */
+        ENTRY_PLACE_UNKNOWN = 66,  /* the linker runs, and does not have the entry point, or no more */
         ENTRY_PLACE_NO_ROOM = 65,  /* no page of code has room for the detour */
 };
 
@@ -31,11 +32,14 @@ int entry_place_read(struct target *target, struct entry_place *ret, struct erro
 /* True if `pc` lies in the dynamic linker's code. target->maps must be fresh. */
 bool entry_place_in_linker(const struct target *target, const struct entry_place *place,
                            uint64_t pc);
+/* What entry_place_redirect() would say, with nothing done. */
+int entry_place_check(struct target *target, const struct entry_place *place, uint64_t sp,
+                      struct error *err);
 /*
  * Lays the detour: every word by which the linker may know the entry point, in the auxiliary vector
  * and, where the linker has begun, in its frames from `sp` up, then leads to the stub. The main
- * thread must be stopped, or be in a system call. 0, ENTRY_PLACE_BEGUN, ENTRY_PLACE_NO_ROOM,
- * TARGET_GONE, or a fault; nothing is changed on any but 0.
+ * thread must be stopped, or be in a system call. 0, ENTRY_PLACE_BEGUN, _UNKNOWN, _NO_ROOM (on
+ * these nothing was changed), TARGET_GONE, or a fault.
  */
 int entry_place_redirect(struct target *target, struct entry_place *place, uint64_t sp, int signal,
                          struct error *err);

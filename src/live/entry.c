@@ -13,6 +13,7 @@
 #include "live/entry.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,10 @@
 
 #define LOOK_NS 50000000u               /* how long a stop is waited for before looking round */
 #define FIRST_STOP_NS 500000000u
+#define BLOCKED_NS 250000u              /* to take hold of a thread that waits takes some ten us */
+#define EARLY_STOPS 4                   /* of the linker, until it has read the entry point */
+#define ASLEEP_NS 100000000u            /* for a thread that is on its way to sleep */
+#define RELEASE_TRIES 10
 #define MISSED_NS 20000000u             /* no exec stop for so long: was there an exec? */
 
 struct entry {
@@ -42,17 +47,27 @@ struct entry {
         struct entry_place place;
         int signal;             /* that the detour sends; 0: its system call is watched */
         bool execing;           /* no exec stop has been seen yet */
+        unsigned n_early;       /* stops in the linker where that stop was missed */
         uint64_t taken_at_ns;
 };
 
+static bool stuck;
+
+bool entry_is_stuck(void)
+{
+        return stuck;
+}
+
 struct entry *entry_free(struct entry *entry)
 {
+        bool released = false;
         pid_t child;
 
         if (!entry)
                 return NULL;
-        for (unsigned i = 0; i < 50 && !tracee_release(&entry->tracee, &child); i++)
-                ;
+        for (unsigned i = 0; i < RELEASE_TRIES && !released; i++)
+                released = tracee_release(&entry->tracee, &child);
+        stuck = stuck || !released;
         target_free(entry->target);
         free(entry);
         return NULL;
@@ -60,7 +75,7 @@ struct entry *entry_free(struct entry *entry)
 
 /* --- Taking ------------------------------------------------------------------------------ */
 
-/* proc(5), /proc/PID/syscall: of a thread that is in one. False where it is not. */
+/* proc(5), /proc/PID/syscall: of a thread that sleeps in one. False where it does not. */
 static bool read_system_call(pid_t tid, long *ret_number, uint64_t *ret_sp, uint64_t *ret_pc)
 {
         _cleanup_buffer_ struct buffer text = { 0 };
@@ -73,6 +88,19 @@ static bool read_system_call(pid_t tid, long *ret_number, uint64_t *ret_sp, uint
                       ret_sp, ret_pc) == 3 ||
                sscanf((const char *)text.data, "%ld %*s %*s %*s %*s %*s %*s %lx %lx", ret_number,
                       ret_sp, ret_pc) == 3;
+}
+
+/* A thread that has asked a question may not be asleep yet. */
+static bool wait_for_system_call(pid_t tid, long *ret_number, uint64_t *ret_sp, uint64_t *ret_pc)
+{
+        uint64_t until_ns = clock_now_ns() + ASLEEP_NS;
+
+        while (!read_system_call(tid, ret_number, ret_sp, ret_pc)) {
+                if (clock_now_ns() > until_ns)
+                        return false;
+                sched_yield();
+        }
+        return true;
 }
 
 static int take(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
@@ -93,11 +121,16 @@ static int take(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
 
 int entry_take_exec(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
 {
+        uint64_t began_ns = clock_now_ns();
         int r = take(pid, tid, ret, err);
 
-        if (r == 0)
-                (*ret)->execing = true;
-        return r;
+        if (r != 0)
+                return r;
+        (*ret)->execing = true;
+        /* taken at the end of its exec, and perhaps too late for the stop there */
+        if (clock_now_ns() - began_ns > BLOCKED_NS)
+                tracee_interrupt(&(*ret)->tracee);
+        return 0;
 }
 
 static int open_target(struct entry *entry, struct error *err)
@@ -129,14 +162,11 @@ static int choose_signal(const struct entry *entry)
         return 0;
 }
 
-static int redirect(struct entry *entry, uint64_t sp, struct error *err)
+static int settle_place(const struct entry *entry, int r, struct error *err)
 {
-        int r;
-
-        entry->signal = choose_signal(entry);
-        r = entry_place_redirect(entry->target, &entry->place, sp, entry->signal, err);
         switch (r) {
         case ENTRY_PLACE_BEGUN:
+        case ENTRY_PLACE_UNKNOWN:
                 return ENTRY_RUNS;
         case ENTRY_PLACE_NO_ROOM:
                 error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
@@ -148,6 +178,15 @@ static int redirect(struct entry *entry, uint64_t sp, struct error *err)
         return r;
 }
 
+static int redirect(struct entry *entry, uint64_t sp, struct error *err)
+{
+        int r;
+
+        entry->signal = choose_signal(entry);
+        r = entry_place_redirect(entry->target, &entry->place, sp, entry->signal, err);
+        return settle_place(entry, r, err);
+}
+
 int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
 {
         _cleanup_(entry_freep) struct entry *entry = NULL;
@@ -155,7 +194,7 @@ int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *e
         long number;
         int r;
 
-        if (!read_system_call(tid, &number, &sp, &pc) ||
+        if (!wait_for_system_call(tid, &number, &sp, &pc) ||
             (number != SYS_openat && number != SYS_open && number != SYS_openat2))
                 return ENTRY_UNRELATED;
         entry = calloc(1, sizeof(*entry));
@@ -163,20 +202,29 @@ int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *e
                 return error_no_memory(err);
         entry->pid = pid;
         r = open_target(entry, err);
+        if (r < 0)
+                log_debug("pid %d opens a library: %s", pid, err->cause);
         if (r < 0 || (r == 0 && !entry_place_in_linker(entry->target, &entry->place, pc)))
                 return ENTRY_UNRELATED;
         if (r != 0)
                 return r;
         if (tid != pid)
                 return ENTRY_RUNS;
+        /* before it is seized: while it waits in the opening it could not be let go */
+        r = settle_place(entry, entry_place_check(entry->target, &entry->place, sp, err), err);
+        if (r != 0)
+                return r;
         entry->taken_at_ns = clock_now_ns();
         r = tracee_seize(&entry->tracee, tid, false, err);
         if (r != 0)
                 return r == TRACEE_GONE ? ENTRY_GONE : ENTRY_LEFT_ALONE;
         r = redirect(entry, sp, err);
-        if (r == 0)
-                *ret = STEAL(entry);
-        return r;
+        if (r != 0)
+                return r;
+        if (entry->signal == 0) /* system calls can be watched from a stop on only */
+                tracee_interrupt(&entry->tracee);
+        *ret = STEAL(entry);
+        return 0;
 }
 
 /* --- Patching what is held --------------------------------------------------------------- */
@@ -330,36 +378,6 @@ static int at_exec(struct entry *entry, struct error *err)
         return r;
 }
 
-/* An exec stop that does not come: the exec has failed, or it was missed. */
-static int look_for_exec(struct entry *entry, struct error *err)
-{
-        uint64_t sp, pc;
-        long number = -1;
-        pid_t child;
-        bool taken = entry->tracee.state != TRACEE_ENDED;
-        int r;
-
-        if (read_system_call(entry->tracee.tid, &number, &sp, &pc) &&
-            (number == SYS_execve || number == SYS_execveat))
-                return 0; /* still at it */
-        tracee_interrupt(&entry->tracee);
-        r = taken ? tracee_wait(&entry->tracee, clock_now_ns() + LOOK_NS, err) : TRACEE_GONE;
-        if (r == 0 && tracee_did_exec(&entry->tracee))
-                return at_exec(entry, err);
-        if (r == 0 && entry->tracee.signal == 0 && !tracee_in_group_stop(&entry->tracee)) {
-                r = open_target(entry, err);
-                if (r == 0 && entry_place_in_linker(entry->target, &entry->place,
-                                                    arch_regs_pc(&entry->tracee.regs)))
-                        r = redirect(entry, arch_regs_sp(&entry->tracee.regs), err);
-                else if (r == 0)
-                        r = ENTRY_RUNS;
-                if (r == 0)
-                        return 0;
-        }
-        (void)tracee_release(&entry->tracee, &child);
-        return r > 0 && r != ENTRY_RUNS ? ENTRY_GONE : ENTRY_RUNS;
-}
-
 static int run_on(struct entry *entry, int signal, struct error *err)
 {
         struct tracee *tracee = &entry->tracee;
@@ -372,6 +390,45 @@ static int run_on(struct entry *entry, int signal, struct error *err)
                 r = tracee_run_to_system_call(tracee, err);
         }
         return r == TRACEE_GONE ? ENTRY_GONE : r;
+}
+
+/*
+ * A stop while the exec stop is waited for: it was missed, and the linker has begun, or there was no
+ * exec. The linker may not have read the entry point yet; it has at its first system call.
+ */
+static int at_early_stop(struct entry *entry, struct error *err)
+{
+        struct tracee *tracee = &entry->tracee;
+        int r = open_target(entry, err);
+
+        if (r != 0)
+                return r;
+        if (!entry_place_in_linker(entry->target, &entry->place, arch_regs_pc(&tracee->regs)))
+                return ENTRY_RUNS;
+        r = entry_place_check(entry->target, &entry->place, arch_regs_sp(&tracee->regs), err);
+        if (r == ENTRY_PLACE_UNKNOWN && ++entry->n_early <= EARLY_STOPS) {
+                r = tracee_run_to_system_call(tracee, err);
+                return r == TRACEE_GONE ? ENTRY_GONE : r;
+        }
+        if (r == 0)
+                r = redirect(entry, arch_regs_sp(&tracee->regs), err);
+        else
+                r = settle_place(entry, r, err);
+        if (r != 0)
+                return r;
+        entry->execing = false;
+        return run_on(entry, 0, err);
+}
+
+/* An exec stop that does not come: the exec has failed, or it was missed. */
+static void look_for_exec(struct entry *entry)
+{
+        uint64_t sp, pc;
+        long number = -1;
+
+        if (!read_system_call(entry->tracee.tid, &number, &sp, &pc) ||
+            (number != SYS_execve && number != SYS_execveat))
+                tracee_interrupt(&entry->tracee);
 }
 
 /*
@@ -402,6 +459,8 @@ static int step(struct entry *entry, struct error *err)
                 r = at_exec(entry, err);
                 return r ? r : run_on(entry, 0, err);
         }
+        if (entry->execing && tracee->signal == 0 && !tracee_in_group_stop(tracee))
+                return at_early_stop(entry, err);
         if (in_detour(entry)) {
                 r = leave_detour(entry, err);
                 return r ? r : ENTRY_UNRELATED;
@@ -431,15 +490,8 @@ static int go_to_entry(struct entry *entry, bool (*beat)(void *context), void *c
                         continue;
                 if (r != TRACEE_SLOW + 100)
                         return r == ENTRY_UNRELATED ? 0 : r;
-                if (entry->execing && clock_now_ns() - began_ns > MISSED_NS) {
-                        r = look_for_exec(entry, err);
-                        if (r == ENTRY_UNRELATED)
-                                return 0;
-                        if (r == 0 && entry->tracee.state == TRACEE_STOPPED)
-                                r = run_on(entry, 0, err);
-                        if (r != 0)
-                                return r;
-                }
+                if (entry->execing && clock_now_ns() - began_ns > MISSED_NS)
+                        look_for_exec(entry);
                 if (beat && beat(context))
                         return ENTRY_RUNS;
                 wait_for_child(entry->execing ? MISSED_NS : LOOK_NS);
@@ -487,6 +539,25 @@ static void add_result(struct entry_report *report, const struct live_process *p
         note_name(report, patch);
 }
 
+/* Which of the patches are for a module that is mapped by now; false if none. */
+static bool find_wanted(pid_t pid, const struct patch *const *patches, size_t n_patches,
+                        bool *wanted)
+{
+        _cleanup_(maps_done) struct maps maps = { 0 };
+        _cleanup_(modules_done) struct modules modules = { 0 };
+        bool any = false;
+
+        if (maps_read(pid, &maps, NULL) != 0 || modules_read(pid, &maps, NULL, &modules, NULL) != 0)
+                return false;
+        for (size_t i = 0; i < n_patches; i++) {
+                wanted[i] = false;
+                for (size_t j = 0; j < modules.n_items && !wanted[i]; j++)
+                        wanted[i] = patch_find_target(patches[i], &modules.items[j].build_id);
+                any = any || wanted[i];
+        }
+        return any;
+}
+
 int entry_patch_running(pid_t pid, const struct patch *const *patches, size_t n_patches,
                         uint64_t deadline_ms, bool (*beat)(void *context), void *context,
                         struct entry_report *ret, struct error *err)
@@ -494,16 +565,21 @@ int entry_patch_running(pid_t pid, const struct patch *const *patches, size_t n_
         struct live_options options = { .deadline_ms = deadline_ms,
                                         .interrupted = beat,
                                         .context = context };
+        _cleanup_free_ bool *wanted = calloc(n_patches + 1, sizeof(*wanted));
         struct process process;
-        int r = process_read(pid, &process, err);
+        int r = wanted ? process_read(pid, &process, err) : error_no_memory(err);
 
         *ret = (struct entry_report){ 0 };
         if (r != 0)
                 return r < 0 ? r : ENTRY_GONE;
+        if (!find_wanted(pid, patches, n_patches, wanted))
+                return 0;
         for (size_t i = 0; i < n_patches; i++) {
                 struct live_selection selection = { .pids = &pid, .n_pids = 1 };
                 _cleanup_(live_plan_done) struct live_plan plan = { 0 };
 
+                if (!wanted[i])
+                        continue;
                 if (live_choose(patches[i], &selection, &plan, &ret->error) < 0 ||
                     live_apply(patches[i], &plan, &options, &ret->error) < 0)
                         continue; /* it maps no such module, as a rule */

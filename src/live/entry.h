@@ -18,7 +18,8 @@
 #include "patch/patch.h"
 
 struct entry;
-struct entry *entry_free(struct entry *entry); /* lets the program go */
+/* Lets the program go. One that does not stop for it stays traced: see entry_is_stuck(). */
+struct entry *entry_free(struct entry *entry);
 DEFINE_CLEANUP(struct entry *, entry_free)
 
 enum entry_outcome {
@@ -41,6 +42,9 @@ int entry_take_exec(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
  * program. ENTRY_UNRELATED, ENTRY_GONE, ENTRY_LEFT_ALONE.
  */
 int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *err);
+
+/* True if a program could not be let go: the end of this process, which should be soon, does it. */
+bool entry_is_stuck(void);
 
 /* What became of one program. */
 struct entry_report {
