@@ -220,6 +220,13 @@ static int require_equal(const struct module_pair *pair, struct error *err)
         return -EINVAL;
 }
 
+/* What a project's build made is patched itself: there is nothing to compare it with. */
+static bool is_own_target(const struct job *job)
+{
+        return job->request->origin == BUILD_FROM_PROJECT && job->request->n_binaries == 0 &&
+               !job->request->built_modules;
+}
+
 static void tell_proof(const struct job *job)
 {
         const struct module_pair *pair = &job->modules.items[0];
@@ -228,6 +235,12 @@ static void tell_proof(const struct job *job)
 
         for (size_t i = 0; i < job->modules.n_items; i++)
                 n_equal += job->modules.items[i].proven == 0;
+        if (is_own_target(job)) {
+                end_step(job, "%zu module%s of this build %s the target%s, without --binary",
+                         job->modules.n_items, plural(job->modules.n_items),
+                         job->modules.n_items == 1 ? "is" : "are", plural(job->modules.n_items));
+                return;
+        }
         if (job->modules.n_items != 1) {
                 end_step(job, "%zu of %zu modules are equal to the shipped ones", n_equal,
                          job->modules.n_items);

@@ -249,9 +249,10 @@ int project_build_in_place(const struct store *store, const char *tree, const ch
         int r;
 
         rebuilt.root = strdup(ROOT_IN_PLACE);
+        rebuilt.command = strdup(command);
         rebuilt.work = path_format("%s/work", store->temporary);
         rebuilt.command_log = path_format("%s/tools/log/commands", store->temporary);
-        if (!tools || !rebuilt.root || !rebuilt.work || !rebuilt.command_log)
+        if (!tools || !rebuilt.root || !rebuilt.command || !rebuilt.work || !rebuilt.command_log)
                 return error_no_memory(err);
         r = find_tree(store, tree, &rebuilt.tree, err);
         if (r == 0)

@@ -22,6 +22,7 @@ void rebuilt_done(struct rebuilt *rebuilt)
         free(rebuilt->tree);
         free(rebuilt->packages);
         free(rebuilt->work);
+        free(rebuilt->command);
         free(rebuilt->command_log);
         *rebuilt = (struct rebuilt){ 0 };
 }
@@ -233,8 +234,10 @@ static int name_root(const struct store *store, const struct source_package *sou
         ret->tree = tree_path(source);
         if (!ret->root || !ret->tree)
                 return error_no_memory(err);
-        if (source->command)
-                return 0;
+        if (source->command) {
+                ret->command = strdup(source->command);
+                return ret->command ? 0 : error_no_memory(err);
+        }
         ret->packages = path_format("%s" ROOT_TOOLS "/packages", ret->root);
         return ret->packages ? 0 : error_no_memory(err);
 }

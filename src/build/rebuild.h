@@ -9,6 +9,7 @@ struct rebuilt {
         char *packages;    /* on the host: a folder for each binary package, unpacked;
                               NULL: what was built is in the tree */
         char *work;        /* of this run alone, as a path in the root; not made yet */
+        char *command;     /* that a project was built with; NULL: built as a Debian package */
         char *command_log; /* what the compiler wrapper noted, on the host; NULL: ROOT_COMMAND_LOG */
         bool from_cache;
 };

@@ -3,7 +3,7 @@
  * The copy has everything the build made, with its times, so make finds that only what depends on the
  * changed files is out of date. The packaging is not asked (it would configure anew, and everything
  * would be compiled): dh_auto_build finds the build system itself, and where debian/rules has its own
- * way for that step, that is taken. Compilers are not watched: what is needed of them was noted when
+ * way for that step, that is taken. A project's own command is given again. Compilers are not watched: what is needed of them was noted when
  * the original was built. Which files changed is seen by comparing the two trees.
  */
 #include "build/regenerate.h"
@@ -36,12 +36,16 @@ static int run_build(const struct store *store, const struct rebuilt *rebuilt, b
         int status = 0, r;
         _cleanup_(root_command_done) struct root_command command = {
                 .directory = rebuilt->tree, .bind_from = copy, .bind_to = rebuilt->tree,
-                .status = &status,
+                .status = &status, .wrapped = !rebuilt->root[0], /* for its environment only */
         };
 
         if (!copy)
                 return error_no_memory(err);
-        r = root_run_script(store, rebuilt->root, &command, build_script,
+        *ret_ok = false;
+        if (!root_can_bind(rebuilt->root))
+                return 0;
+        r = root_run_script(store, rebuilt->root, &command,
+                            rebuilt->command ? rebuilt->command : build_script,
                             "making generated sources again", err);
         *ret_ok = r == 0 && status == 0;
         return r;

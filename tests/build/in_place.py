@@ -6,8 +6,8 @@ import shutil
 import stat
 import sys
 
-from project import (FIX, HEADER, LIMIT, MAIN, PATH, TIMES, build, check, cures, equal, run, says,
-                     scratch, source, write)
+from project import (AS_NOBODY, FIX, HEADER, LIMIT, NO_MOUNTS, NO_NAMESPACES, PATH, build, check,
+                     cures, equal, run, says, scratch, source, write)
 from harness import Skipped, each, run_tests, test
 
 MAKEFILE = '''\
@@ -17,13 +17,6 @@ prog: main.o limit.o times.o
 clean:
 	rm -f *.o prog
 '''
-
-
-# In this namespace no further ones can be made, as in many containers.
-NO_NAMESPACES = [os.path.join(os.path.dirname(os.path.abspath(__file__)), 'without-namespaces')]
-# Root of a container without privileges.
-NO_MOUNTS = NO_NAMESPACES + ['setpriv', '--bounding-set=-all', '--inh-caps=-all']
-AS_NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
 
 
 def need(*programs):

@@ -80,6 +80,13 @@ FIX = '''\
 FLAGS = ['-O2', '-g']
 
 
+# In this namespace no further ones can be made, as in many containers.
+NO_NAMESPACES = [os.path.join(os.path.dirname(os.path.abspath(__file__)), 'without-namespaces')]
+# Root of a container without privileges.
+NO_MOUNTS = NO_NAMESPACES + ['setpriv', '--bounding-set=-all', '--inh-caps=-all']
+AS_NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+
+
 def write(folder, **files):
     """Keyword `a__b_c` is the file a/b.c; the text of each."""
     for name, text in files.items():
