@@ -140,6 +140,17 @@ def a_header_that_the_fix_changes():
         equal(result.items[0]['functions'], ['limit'], 'functions')
 
 
+@test
+def a_source_that_c_is_made_from():
+    with scratch() as folder:
+        tree = project(folder, makefile=MAKEFILE + 'limit.c: limit.y\n\tcp $< $@\n')
+        shutil.move(tree / 'limit.c', tree / 'limit.y')
+        (tree / 'fix.patch').write_text(FIX.format(folder='', suffix='y'))
+        in_place(folder, 'make')
+        cures([tree / 'prog'], folder / 'out.spatch')
+        check('return times(n) + 1' in (tree / 'limit.c').read_text(), 'the tree was changed')
+
+
 CMAKE = '''\
 cmake_minimum_required(VERSION 3.10)
 project(tiny C CXX)
