@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from harness import (LEVEL_1, SOURCE, VICTIMS, VULNERABLE, Footprint, Victim, apply, check, each,
-                     main, must, patch_path, rollback, round_trip, test, wait_for)
+from harness import (LEVEL_1, SOURCE, VICTIMS, VULNERABLE, Victim, apply, check, code_of, each,
+                     equal, main, must, patch_path, rollback, round_trip, test, wait_for)
 
 GDB_SCRIPT = SOURCE.parent / 'share' / 'gdb' / 'suture.py'
 # What is on the stack, from the innermost frame on; the patched function is the second.
@@ -28,7 +28,7 @@ def a_thread_that_always_throws():
     """Patched and rolled back a hundred times while it does nothing else."""
     with Victim('case-throwing') as victim:
         patch = patch_path('case-throwing')
-        before = Footprint(victim)
+        code = code_of(victim.pid)
         for _ in range(100):
             thrown = victim.figure(0)
             must(apply(patch, victim, wait=20), 0, ['done'])
@@ -36,7 +36,7 @@ def a_thread_that_always_throws():
             must(rollback(victim, wait=20), 0, ['done'])
             victim.says(VULNERABLE)
             wait_for(lambda thrown=thrown: victim.figure(0) > thrown, 'exceptions are thrown')
-        before.check_restored()
+        equal(code_of(victim.pid), code, 'the code')
 
 
 def gdb(*arguments, script=True):
