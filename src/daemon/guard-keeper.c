@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@
 #define BUSY_POLL_MS 1
 #define BLOCKED_NS 300000u          /* a worker that sleeps for so long waits for a lock */
 #define ANSWER_NS 1000000000u       /* the latest answer */
+#define EVENT_LOOK_NS 100000000u    /* for the linker of a program that has begun */
 #define KNOWN_FILES 4096            /* of containers: what they are */
 
 struct worker {
@@ -67,12 +70,14 @@ struct known_file {
 struct keeper {
         const struct guard_settings *settings;
         pid_t owner, self, finder;
-        int owner_socket, finder_socket, group;
+        int owner_socket, finder_socket;
+        int group;                  /* where the kernel asks, or where it only tells: */
+        bool only_events;
         struct worker workers[WORKERS_MAX];
         size_t n_workers;
         struct question questions[ASKED_MAX];
         size_t n_questions;
-        pid_t late[1024];           /* to be patched while they run */
+        struct guard_job late[1024];/* to be patched while they run */
         size_t n_late;
         struct known_file known[KNOWN_FILES];
         dev_t overlays[256];        /* file systems of containers, watched as a whole */
@@ -124,13 +129,15 @@ static void forget_answered(struct keeper *keeper)
         keeper->n_questions = kept;
 }
 
-static void patch_late(struct keeper *keeper, pid_t pid)
+static void patch_late(struct keeper *keeper, pid_t pid, uint64_t look_ns)
 {
         for (size_t i = 0; i < keeper->n_late; i++)
-                if (keeper->late[i] == pid)
+                if (keeper->late[i].pid == pid)
                         return;
         if (keeper->n_late < ARRAY_SIZE(keeper->late))
-                keeper->late[keeper->n_late++] = pid;
+                keeper->late[keeper->n_late++] =
+                        (struct guard_job){ .kind = GUARD_JOB_RUNNING, .pid = pid, .tid = pid,
+                                            .since_ns = clock_now_ns(), .look_ns = look_ns };
         else
                 report_text(keeper, GUARD_FAILED, pid, "%s",
                             "too many programs start at once; the next scan patches this one");
@@ -230,13 +237,9 @@ static void distribute(struct keeper *keeper)
                 }
         }
         while (keeper->n_late > 0) {
-                struct guard_job job = { .kind = GUARD_JOB_RUNNING,
-                                         .pid = keeper->late[0],
-                                         .tid = keeper->late[0],
-                                         .since_ns = clock_now_ns() };
                 struct worker *worker = idle_worker(keeper);
 
-                if (!worker || !hand_over(worker, &job))
+                if (!worker || !hand_over(worker, &keeper->late[0]))
                         return;
                 memmove(keeper->late, keeper->late + 1, --keeper->n_late * sizeof(*keeper->late));
         }
@@ -260,7 +263,7 @@ static void lose_worker(struct keeper *keeper, struct worker *worker)
                 report_text(keeper, GUARD_FAILED, worker->job.pid, "%s",
                             "a worker of the guard ended over it");
                 if (worker->job.kind != GUARD_JOB_RUNNING)
-                        patch_late(keeper, worker->job.pid);
+                        patch_late(keeper, worker->job.pid, 0);
         }
         close(worker->socket);
         kill(worker->pid, SIGKILL);
@@ -364,6 +367,22 @@ static uint64_t ask_finder(struct keeper *keeper, dev_t device, pid_t pid)
         return ++keeper->token;
 }
 
+/* On these a system call that waits for the other side can be broken off (linux/magic.h). */
+static bool is_local(int fd)
+{
+        static const uint32_t remote[] = { FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+                                           CIFS_SUPER_MAGIC, V9FS_MAGIC, CEPH_SUPER_MAGIC,
+                                           AFS_SUPER_MAGIC };
+        struct statfs status;
+
+        if (fstatfs(fd, &status) < 0)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(remote); i++)
+                if ((uint32_t)status.f_type == remote[i])
+                        return false;
+        return true;
+}
+
 static void hear_question(struct keeper *keeper, const struct fanotify_event_metadata *event)
 {
         struct question *question = &keeper->questions[keeper->n_questions];
@@ -383,6 +402,7 @@ static void hear_question(struct keeper *keeper, const struct fanotify_event_met
                 allow(keeper, event->fd);
                 return;
         }
+        question->job.local = is_local(event->fd);
         question->finder_token = ask_finder(keeper, status.st_dev, pid);
         question->has_patch = kinds_of_file(keeper, event->fd, &status) != 0;
         if (!question->has_patch && question->finder_token == 0) {
@@ -410,8 +430,17 @@ static void hear_kernel(struct keeper *keeper)
         }
 }
 
-/* proc(5), /proc/PID/stat: is it asleep? */
-static bool is_asleep(pid_t pid)
+static void hear_events(struct keeper *keeper)
+{
+        pid_t pid;
+
+        while ((pid = guard_events_next(keeper->group)) > 0)
+                if (!is_relative(keeper, pid))
+                        patch_late(keeper, pid, EVENT_LOOK_NS);
+}
+
+/* proc(5), /proc/PID/stat: the state; 'X' where it is gone. */
+static char state_of(pid_t pid)
 {
         _cleanup_buffer_ struct buffer text = { 0 };
         char path[64];
@@ -419,9 +448,20 @@ static bool is_asleep(pid_t pid)
 
         snprintf(path, sizeof(path), "/proc/%d/stat", pid);
         if (file_read(path, 4096, &text, NULL) < 0)
-                return true;
+                return 'X';
         at = strrchr((const char *)text.data, ')');
-        return at && (at[2] == 'S' || at[2] == 'D' || at[2] == 'T' || at[2] == 't');
+        return at ? at[2] : 'X';
+}
+
+/* A worker that should have said something by now. */
+static void look_at_worker(struct keeper *keeper, struct question *question)
+{
+        char state = state_of(question->worker->pid);
+
+        if (state == 'T') /* stopped before its timer ran: it would not even begin */
+                lose_worker(keeper, question->worker);
+        else if (state != 'R' && question->job.kind == GUARD_JOB_EXEC)
+                answer(keeper, question);
 }
 
 /* Answers what has waited long enough. */
@@ -436,12 +476,9 @@ static void look_at_time(struct keeper *keeper)
                         continue;
                 if (now_ns - question->job.since_ns > ANSWER_NS) {
                         answer(keeper, question);
-                        if (!question->worker)
-                                patch_late(keeper, question->job.pid);
-                } else if (question->worker && question->job.kind == GUARD_JOB_EXEC &&
-                           now_ns - question->handed_at_ns > BLOCKED_NS &&
-                           is_asleep(question->worker->pid)) {
-                        answer(keeper, question);
+                        patch_late(keeper, question->job.pid, 0);
+                } else if (question->worker && now_ns - question->handed_at_ns > BLOCKED_NS) {
+                        look_at_worker(keeper, question);
                 }
         }
 }
@@ -452,7 +489,7 @@ static void watch_overlay(struct keeper *keeper, const struct guard_find *find)
 {
         struct stat status;
 
-        if (stat(find->path, &status) < 0 || overlay_of(keeper, status.st_dev) >= 0)
+        if (keeper->only_events || stat(find->path, &status) < 0 || overlay_of(keeper, status.st_dev) >= 0)
                 return;
         if (fanotify_mark(keeper->group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC_PERM,
                           AT_FDCWD, find->path) < 0)
@@ -469,6 +506,8 @@ static void watch_file(struct keeper *keeper, const struct guard_find *find)
         uint64_t mask = (find->kinds & GUARD_FIND_PROGRAM ? FAN_OPEN_EXEC_PERM : 0) |
                         (find->kinds & GUARD_FIND_LIBRARY ? FAN_OPEN_PERM : 0);
 
+        if (keeper->only_events)
+                return;
         if (fanotify_mark(keeper->group, FAN_MARK_ADD, mask, AT_FDCWD, find->path) == 0 &&
             !keeper->ready)
                 report_text(keeper, GUARD_WATCHING, 0, "%.300s", find->path);
@@ -504,7 +543,7 @@ static void hear_finder(struct keeper *keeper)
         else if (find.kinds & GUARD_FIND_OVERLAY)
                 watch_overlay(keeper, &find);
         else if (find.kinds & GUARD_FIND_RUNNING)
-                patch_late(keeper, find.pid);
+                patch_late(keeper, find.pid, EVENT_LOOK_NS);
         else
                 watch_file(keeper, &find);
 }
@@ -531,7 +570,9 @@ static void wait_and_hear(struct keeper *keeper)
                         hear_worker(keeper, &keeper->workers[i]);
         if (fds[1].revents)
                 hear_finder(keeper);
-        if (fds[0].revents)
+        if (fds[0].revents && keeper->only_events)
+                hear_events(keeper);
+        else if (fds[0].revents)
                 hear_kernel(keeper);
 }
 
@@ -556,6 +597,27 @@ static bool start_all(struct keeper *keeper)
         return keeper->finder > 0;
 }
 
+static bool open_group(struct keeper *keeper)
+{
+        int errnum = EOPNOTSUPP;
+
+        if (!keeper->settings->only_events) {
+                keeper->group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK |
+                                                      FAN_REPORT_TID | FAN_UNLIMITED_QUEUE |
+                                                      FAN_UNLIMITED_MARKS,
+                                              O_RDONLY | O_CLOEXEC | O_LARGEFILE | O_NOATIME);
+                errnum = errno;
+        }
+        if (keeper->group >= 0)
+                return true;
+        keeper->only_events = true;
+        keeper->group = guard_events_open();
+        report_text(keeper, keeper->group >= 0 ? GUARD_FALLBACK : GUARD_FAILED, 0,
+                    "fanotify: %s; programs are patched after they have started",
+                    strerror(errnum));
+        return keeper->group >= 0;
+}
+
 void guard_keeper_run(const struct guard_settings *settings, int socket, pid_t owner)
 {
         static struct keeper keeper;
@@ -570,16 +632,8 @@ void guard_keeper_run(const struct guard_settings *settings, int socket, pid_t o
         guard_wind_up(GUARD_ANSWER_MS);
         raise_descriptor_limit();
         (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
-        keeper.group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK |
-                                             FAN_REPORT_TID | FAN_UNLIMITED_QUEUE |
-                                             FAN_UNLIMITED_MARKS,
-                                     O_RDONLY | O_CLOEXEC | O_LARGEFILE | O_NOATIME);
-        if (keeper.group < 0) {
-                report_text(&keeper, GUARD_FALLBACK, 0,
-                            "fanotify: %s; programs are patched after they have started",
-                            strerror(errno));
+        if (!open_group(&keeper))
                 _exit(1);
-        }
         if (!start_all(&keeper))
                 _exit(1);
         for (;;) {

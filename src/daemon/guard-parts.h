@@ -24,7 +24,9 @@ enum guard_job_kind {
 struct guard_job {
         enum guard_job_kind kind;
         pid_t pid, tid;
+        bool local;           /* not on FUSE or a network file system */
         uint64_t since_ns;    /* when the question was asked */
+        uint64_t look_ns;     /* RUNNING: how long a module that is not mapped is waited for */
 };
 
 struct guard_answer {
@@ -68,6 +70,13 @@ struct guard_find_request {
 unsigned guard_classify(const struct guard_settings *settings, int fd);
 __attribute__((noreturn)) void guard_finder_run(const struct guard_settings *settings, int socket,
                                                 pid_t keeper);
+
+/* --- Process events ---------------------------------------------------------------------- */
+
+/* A descriptor that tells of every exec on the machine, or a negative errno. */
+int guard_events_open(void);
+/* The next process that has become another program; 0 if there is none now. */
+pid_t guard_events_next(int fd);
 
 /* --- The keeper -------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@
 #include "live/entry.h"
 
 #define PATIENCE_NS 30000000000u   /* for libraries whose constructors take long */
-#define LATE_TRIES_NS 2000000000u  /* for a library that is being mapped */
+#define LATE_LOOK_NS 2000000000u   /* for a library that is being mapped */
 #define LATE_PAUSE_NS 500000u
 #define LATE_WAIT_MS 300
 
@@ -76,6 +76,7 @@ static bool say_ended(const struct work *work, struct guard_report *report)
 static bool patch_running(struct work *work, struct guard_report *report)
 {
         uint64_t began_ns = clock_now_ns();
+        uint64_t look_ns = work->job.look_ns ? work->job.look_ns : LATE_LOOK_NS;
         struct entry_report entry = { 0 };
         struct error err = { 0 };
 
@@ -90,7 +91,7 @@ static bool patch_running(struct work *work, struct guard_report *report)
                         return say_ended(work, report);
                 if (entry.n_patched + entry.n_unchanged > 0 && entry.n_failed == 0)
                         break;
-                if (clock_now_ns() - began_ns > LATE_TRIES_NS)
+                if (clock_now_ns() - began_ns > look_ns)
                         break;
                 nanosleep(&(struct timespec){ .tv_nsec = LATE_PAUSE_NS }, NULL);
         }
@@ -146,7 +147,8 @@ static bool work_on(struct work *work, struct guard_report *report)
         if (work->job.kind == GUARD_JOB_EXEC)
                 r = take_exec(&work->job, &entry, &err);
         else if (work->job.kind == GUARD_JOB_LIBRARY)
-                r = entry_take_library(work->job.pid, work->job.tid, &entry, &err);
+                r = entry_take_library(work->job.pid, work->job.tid, work->job.local, &entry,
+                                       &err);
         if (work->job.kind != GUARD_JOB_RUNNING)
                 say_allow(work);
         if (r == 0)

@@ -48,6 +48,7 @@ struct guard_settings {
         size_t n_patches;
         const char *const *files;   /* further files to look at, besides where modules usually lie */
         size_t n_files;
+        bool only_events;           /* as if the kernel had no permission events */
 };
 
 struct guard;

@@ -36,6 +36,8 @@
 #define FIRST_STOP_NS 500000000u
 #define BLOCKED_NS 250000u              /* to take hold of a thread that waits takes some ten us */
 #define EARLY_STOPS 4                   /* of the linker, until it has read the entry point */
+#define LOADING_NS 1000000000u
+#define LOADING_STOPS 400
 #define ASLEEP_NS 100000000u            /* for a thread that is on its way to sleep */
 #define RELEASE_TRIES 10
 #define MISSED_NS 20000000u             /* no exec stop for so long: was there an exec? */
@@ -47,6 +49,7 @@ struct entry {
         struct entry_place place;
         int signal;             /* that the detour sends; 0: its system call is watched */
         bool execing;           /* no exec stop has been seen yet */
+        bool loading;           /* the program runs, and its linker maps a library */
         unsigned n_early;       /* stops in the linker where that stop was missed */
         uint64_t taken_at_ns;
 };
@@ -187,7 +190,7 @@ static int redirect(struct entry *entry, uint64_t sp, struct error *err)
         return settle_place(entry, r, err);
 }
 
-int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
+int entry_take_library(pid_t pid, pid_t tid, bool local, struct entry **ret, struct error *err)
 {
         _cleanup_(entry_freep) struct entry *entry = NULL;
         uint64_t sp, pc;
@@ -208,20 +211,22 @@ int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *e
                 return ENTRY_UNRELATED;
         if (r != 0)
                 return r;
-        if (tid != pid)
-                return ENTRY_RUNS;
         /* before it is seized: while it waits in the opening it could not be let go */
-        r = settle_place(entry, entry_place_check(entry->target, &entry->place, sp, err), err);
-        if (r != 0)
+        r = tid == pid ? settle_place(entry, entry_place_check(entry->target, &entry->place, sp,
+                                                               err), err)
+                       : ENTRY_RUNS;
+        entry->loading = r == ENTRY_RUNS;
+        if ((r != 0 && r != ENTRY_RUNS) || (entry->loading && !local))
                 return r;
         entry->taken_at_ns = clock_now_ns();
         r = tracee_seize(&entry->tracee, tid, false, err);
         if (r != 0)
                 return r == TRACEE_GONE ? ENTRY_GONE : ENTRY_LEFT_ALONE;
-        r = redirect(entry, sp, err);
+        if (!entry->loading)
+                r = redirect(entry, sp, err);
         if (r != 0)
                 return r;
-        if (entry->signal == 0) /* system calls can be watched from a stop on only */
+        if (!entry->loading && entry->signal == 0) /* calls can be watched from a stop on only */
                 tracee_interrupt(&entry->tracee);
         *ret = STEAL(entry);
         return 0;
@@ -498,6 +503,66 @@ static int go_to_entry(struct entry *entry, bool (*beat)(void *context), void *c
         }
 }
 
+/* --- A library for a running program ----------------------------------------------------- */
+
+static int wait_for_stop(struct entry *entry, uint64_t until_ns, bool (*beat)(void *context),
+                         void *context, struct error *err)
+{
+        for (;;) {
+                int r = tracee_wait(&entry->tracee, clock_now_ns() + 1, err);
+
+                if (r != TRACEE_SLOW)
+                        return r == TRACEE_GONE      ? ENTRY_GONE
+                               : r == TRACEE_FOREIGN ? ENTRY_LEFT_ALONE
+                                                     : r;
+                if (clock_now_ns() > until_ns || (beat && beat(context)))
+                        return ENTRY_RUNS;
+                wait_for_child(LOOK_NS);
+        }
+}
+
+/* At a return from close(2). Entry comes first, where registers must be left as they are. */
+static bool after_close(const struct entry *entry, bool *entered)
+{
+        if (!tracee_at_system_call(&entry->tracee))
+                return false;
+        *entered = !*entered;
+        return !*entered && arch_regs_system_call(&entry->tracee.regs) == SYS_close;
+}
+
+/*
+ * The linker closes the file when it has mapped it, and nobody can use the library yet. It may be
+ * that what the new code needs is in another library that comes next: then it is tried again there.
+ */
+static int go_loading(struct entry *entry, const struct patch *const *patches, size_t n_patches,
+                      bool (*beat)(void *context), void *context, struct entry_report *report,
+                      struct error *err)
+{
+        struct tracee *tracee = &entry->tracee;
+        uint64_t until_ns = clock_now_ns() + LOADING_NS;
+        bool entered = false;
+
+        tracee_interrupt(tracee);
+        for (unsigned stop = 0; stop < LOADING_STOPS; stop++) {
+                int r = wait_for_stop(entry, until_ns, beat, context, err);
+
+                if (r != 0)
+                        return r;
+                if (tracee_in_group_stop(tracee) || tracee_did_exec(tracee))
+                        return ENTRY_RUNS;
+                if (tracee->signal == 0 && (after_close(entry, &entered) || stop == 0)) {
+                        *report = (struct entry_report){ 0 };
+                        r = at_entry(entry, patches, n_patches, report, err);
+                        if (r != 0 || (report->n_failed == 0 && (report->n_patched || stop > 0)))
+                                return r;
+                }
+                r = tracee_run_to_system_call(tracee, err);
+                if (r != 0)
+                        return r < 0 ? r : ENTRY_GONE;
+        }
+        return ENTRY_RUNS;
+}
+
 int entry_patch(struct entry *entry, const struct patch *const *patches, size_t n_patches,
                 bool (*beat)(void *context), void *context, struct entry_report *ret,
                 struct error *err)
@@ -509,8 +574,11 @@ int entry_patch(struct entry *entry, const struct patch *const *patches, size_t 
         sigemptyset(&child);
         sigaddset(&child, SIGCHLD);
         sigprocmask(SIG_BLOCK, &child, &before);
-        r = go_to_entry(entry, beat, context, err);
-        if (r == 0)
+        if (entry->loading)
+                r = go_loading(entry, patches, n_patches, beat, context, ret, err);
+        else
+                r = go_to_entry(entry, beat, context, err);
+        if (r == 0 && !entry->loading)
                 r = at_entry(entry, patches, n_patches, ret, err);
         sigprocmask(SIG_SETMASK, &before, NULL);
         return r;

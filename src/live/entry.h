@@ -38,10 +38,12 @@ enum entry_outcome {
 int entry_take_exec(pid_t pid, pid_t tid, struct entry **ret, struct error *err);
 /*
  * Thread `tid` of process `pid` is in the opening of a file that may be a library. Never blocks.
- * 0: it is the dynamic linker at a program's start. ENTRY_RUNS: the linker on behalf of a running
- * program. ENTRY_UNRELATED, ENTRY_GONE, ENTRY_LEFT_ALONE.
+ * 0: it is the dynamic linker, at a program's start or for a running program, whose thread is then
+ * kept in the linker until the library is patched. `local`: the opening can't be broken off by a
+ * stop (it can on FUSE and network file systems, and the linker would fail). ENTRY_RUNS: the linker,
+ * but the thread can't be kept. ENTRY_UNRELATED, ENTRY_GONE, ENTRY_LEFT_ALONE.
  */
-int entry_take_library(pid_t pid, pid_t tid, struct entry **ret, struct error *err);
+int entry_take_library(pid_t pid, pid_t tid, bool local, struct entry **ret, struct error *err);
 
 /* True if a program could not be let go: the end of this process, which should be soon, does it. */
 bool entry_is_stuck(void);

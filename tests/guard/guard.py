@@ -33,8 +33,8 @@ HANG_S = 4.0  # the guard promises 2; the rest is for a machine that is busy wit
 class Guard:
     """A running guard, and the reports it has made."""
 
-    def __init__(self, *files):
-        command = [GUARD_RUN]
+    def __init__(self, *files, options=()):
+        command = [GUARD_RUN, *options]
         for name in PROGRAMS:
             command += ['--watch', VICTIMS / name, VICTIMS / f'{name}.1.spatch']
         command += ['--watch', VICTIMS / 'libsubject.so', VICTIMS / 'subject.1.spatch']
@@ -129,9 +129,24 @@ def a_thousand_starts_from_parallel_shells():
 @test
 def a_library_that_is_loaded_later():
     with Guard() as guard:
-        answer = run(VICTIMS / 'once-load', VICTIMS / 'libsubject.so')
-        check(answer.startswith('fixed after'), answer)
-        wait_for(lambda: guard.count('late') or guard.count('started'), 'a report')
+        for _ in range(10):
+            answer = run(VICTIMS / 'once-load', VICTIMS / 'libsubject.so')
+            check(answer.startswith('fixed'), answer)
+        wait_for(lambda: guard.count('started') == 10, 'patched while the linker still mapped it')
+        equal(guard.count('late') + guard.count('failed'), 0, 'late or failed')
+
+
+@test
+def without_permission_events_it_is_patched_late_and_said():
+    with Guard(options=['--events']) as guard:
+        equal(guard.count('fallback'), 1, 'fallback')
+        victim = harness.Victim('victim-lib', 'threads', 4)
+        try:
+            wait_for(lambda: victim.ask() == {harness.LEVEL_1}, 'it is fixed')
+            wait_for(lambda: [line for line in guard.said('late') if f'pid={victim.pid} ' in line
+                              and 'gap=0 ' not in line], 'the gap is reported')
+        finally:
+            victim.close()
 
 
 @test

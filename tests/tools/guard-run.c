@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guard alone, without the daemon: guard-run [--watch FILE]... PATCH... Prints each report as a
+ * The guard alone, without the daemon: guard-run [--events] [--watch FILE]... PATCH... Prints each report as a
  * line (EVENT pid=N linking=NS held=NS gap=NS patches=LIST: TEXT) until it is ended.
  */
 #include <poll.h>
@@ -47,6 +47,8 @@ int main(int argc, char **argv)
         for (int i = 1; i < argc && r == 0; i++) {
                 if (strcmp(argv[i], "--watch") == 0 && i + 1 < argc)
                         files[settings.n_files++] = argv[++i];
+                else if (strcmp(argv[i], "--events") == 0)
+                        settings.only_events = true;
                 else
                         r = patch_open(argv[i], &patches[settings.n_patches++], &err);
         }
