@@ -100,8 +100,9 @@ const struct build_rule build_rules[] = {
         {
                 .code = "SB109",
                 .title = "code that is not in a section of its own",
-                .why = "Functions that share a section, as hand-written assembly does, can't be "
-                       "compared and taken one by one.",
+                .why = "Functions that share a section may jump to each other by branches so short "
+                       "that they can't lead to another place. Such a function can't be taken "
+                       "without its neighbour.",
                 .remedy = "Compile with -ffunction-sections -fdata-sections. For assembly, put "
                           "each function in a section .text.NAME.",
                 .example = "        .section .text.checksum,\"ax\",@progbits\n"

@@ -57,6 +57,33 @@ def objects_with_sections_of_their_own():
 
 
 @test
+def functions_that_call_others_of_their_section():
+    """The assembler leaves no relocation for such a call."""
+    with scratch() as folder:
+        extra = ('\n__attribute__((noinline)) static int helper(int n)\n{\n        '
+                 'return times(n) + calls;\n}\n')
+        text = LIMIT.replace('\nint limit', extra + '\nint limit')
+        source(folder)
+        write(folder, limit_c=text.replace('return times(n) + 1;', 'return helper(n) - calls + 1;'))
+        compile_all(folder, 'a')
+        link(folder)
+        write(folder, limit_c=text.replace('return times(n) + 1;', 'return helper(-9) + 9;'))
+        compile_all(folder, 'b')
+        from_objects(folder, '--symbols', folder / 'unstripped')
+        cures([folder / 'program'], folder / 'out.spatch')
+
+
+@test
+def a_branch_too_short_to_lead_elsewhere_is_refused():
+    with scratch() as folder:
+        extra = ('\n__attribute__((noinline)) static int helper(int n)\n{\n        '
+                 'return times(n) + calls;\n}\n')
+        two_sets(folder, fixed=LIMIT.replace('\nint limit', extra + '\nint limit')
+                 .replace('return times(n) + 1;', 'return helper(n);'))
+        says(from_objects(folder, '--symbols', folder / 'unstripped', code=4), 'SB109')
+
+
+@test
 def a_new_unit_and_one_that_is_gone():
     with scratch() as folder:
         two_sets(folder, fixed=FIXED.replace('-times(calls)', '-thrice()')
