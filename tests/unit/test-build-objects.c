@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "base/file.h"
 #include "compiled.h"
+#include "elf/frames.h"
 #include "unit.h"
 
 #define _cleanup_compiled_ _cleanup_(compiled_done)
@@ -479,6 +480,44 @@ static void digest_is_that_of_the_shipped_bytes(void **state)
         assert_true(sha256_equal(&digest, &function->digest));
 }
 
+/* Of the changed function and its cold part, not of what stays; ended by zeros, with its table. */
+static void unwind_information_comes_along(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+        struct elf_section section, frames = { 0 };
+        size_t n_entries = 0, n_tables = 0;
+        struct frame frame;
+        uint64_t at = 0;
+
+        (void)state;
+        options.flags = "-fexceptions";
+        compile_patch("extern void take(int), give(int *); static void done(int *x) { give(x); }\n"
+                      "int f(int x) { __attribute__((cleanup(done))) int y = x; take(y);\n"
+                      "        return y + FIXED; }\n"
+                      "int g(int x) { take(x); return x; }\n"
+                      "void take(int x) { __asm__(\"\" : : \"r\"(x)); }\n"
+                      "void give(int *x) { __asm__(\"\" : : \"r\"(x)); }\n", &options, &compiled);
+        assert_changed(&compiled, "f");
+        for (size_t i = 0; i < compiled.patch->targets[0].n_sections; i++) {
+                assert_true(elf_view_section(&compiled.patch->view,
+                                             compiled.patch->targets[0].sections[i], &section));
+                if (strcmp(section.name, ".eh_frame") == 0)
+                        frames = section;
+                n_tables += strncmp(section.name, ".gcc_except_table", 17) == 0;
+        }
+        assert_non_null(frames.data);
+        assert_int_not_equal(n_tables, 0);
+        while (frames_next(frames.data, frames.size, &at, &frame) == 0)
+                n_entries += !frame.is_common;
+        assert_int_equal(at, frames.size);
+        assert_memory_equal(frames.data + frames.size - 4, "\0\0\0", 4);
+        assert_int_equal(n_entries, n_tables);
+        /* nothing of it is an address that could be stored */
+        assert_false(compiled.patch->targets[0].pinned);
+        assert_true(has_symbol(&compiled, "DW.ref.__gcc_personality_v0"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -505,6 +544,7 @@ int main(void)
                 cmocka_unit_test(thread_local_variables),
                 cmocka_unit_test(shadow_variables_and_hooks),
                 cmocka_unit_test(digest_is_that_of_the_shipped_bytes),
+                cmocka_unit_test(unwind_information_comes_along),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
