@@ -187,7 +187,9 @@ class Job:
 
     def run_fixes(self, tree, fixes, origin, folder):
         candidates = ordered_patches(fixes, self.lost)
-        self.state.forget(self.row, {fix.label for fix in fixes} | {WHOLE})
+        labels = [fix.label for fix in fixes]
+        self.state.forget(self.row, set(labels) | {WHOLE})
+        self.state.plan(self.row, self.version, labels)
         tell(f'{self.row.name}: {len(fixes)} fixes')
         for fix in fixes:
             if self.suture.stop.is_set():
@@ -280,7 +282,7 @@ def main():
     if not arguments.report:
         interrupted = run_all(arguments, state)
     if not arguments.no_report:
-        report.write(arguments.output, list(state.results.values()), rows.read_rows(),
+        report.write(arguments.output, state.results, state.plans, rows.read_rows(),
                      rows.read_remarks())
         tell(f'{arguments.output} is written')
     return 130 if interrupted else 0

@@ -24,7 +24,9 @@ HEAD = '| fix | outcome | units | changed + new | modules | seconds | MiB | byte
 
 
 def cell(text):
-    return re.sub(r'\s+', ' ', str(text)).replace('|', '\\|').strip()
+    # Where the modules lay on the machine that made the document is of no use to a reader.
+    text = re.sub(r'/\S*/work/[^/ ]+/(?:root|modules)/', '/', str(text))
+    return re.sub(r'\s+', ' ', text).replace('|', '\\|').strip()
 
 
 def machine():
@@ -68,7 +70,7 @@ def head(results, n_rows):
         '# The corpus: real security fixes, made into live patches',
         '',
         'Written by `tools/corpus`; not to be edited. What the rows are and how they are tried:',
-        '`tests/corpus/README.md`.',
+        '`tests/corpus/README.md`. What no run has reached is listed at the end, and not counted.',
         '',
         f'- Command: `tools/corpus` ({n_rows} rows), then `tools/corpus --resume` and `--again` for '
         'what was interrupted',
@@ -193,13 +195,18 @@ def section(source, kind, group):
     return lines + ([''] + told if told else []) + ['']
 
 
-def untried(results, rows):
-    known = {(result['source'], result['kind']) for result in results}
-    missing = [row for row in rows if (row.source, row.kind) not in known]
-    if not missing:
-        return []
-    return ['## Rows without a result', '', 'Not run yet: '
-            + ', '.join(f'{row.source} ({row.kind})' for row in missing) + '.', '']
+def untried(results, plans, rows):
+    """Rows and fixes that no run has reached yet."""
+    known = {(result['kind'], result['source']) for result in results}
+    done = {(result['kind'], result['source'], result['fix']) for result in results}
+    lines = [f'- {row.source} ({row.kind}): the whole row' for row in rows
+             if (row.kind, row.source) not in known and (row.kind, row.source) not in plans]
+    for (kind, source), (_, labels) in sorted(plans.items()):
+        missing = [label for label in labels if (kind, source, label) not in done]
+        if missing and (kind, source, 'all') not in done:
+            lines.append(f'- {source} ({kind}): {len(missing)} of {len(labels)}: '
+                         + ', '.join(missing))
+    return ['## Not run yet', ''] + lines + [''] if lines else []
 
 
 def set_aside(remarks):
@@ -209,13 +216,14 @@ def set_aside(remarks):
     return lines + ['']
 
 
-def write(path, results, rows, remarks):
+def write(path, found, plans, rows, remarks):
+    results = list(found.values())
     lines = head(results, len(rows)) + by_source(results) + rules(results)
     lines += ['## Fix by fix', '',
               'Seconds and MiB (the largest process) are of the whole run of `suture build`, the '
               'package being built already.', '']
     for (source, kind), group in groups(results):
         lines += section(source, kind, group)
-    lines += untried(results, rows) + set_aside(remarks)
+    lines += untried(results, plans, rows) + set_aside(remarks)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('\n'.join(lines).rstrip('\n') + '\n')

@@ -15,13 +15,16 @@ class State:
         self.path = folder / 'results.jsonl'
         self.lock = threading.Lock()
         self.results = {}
+        self.plans = {}     # (kind, source): (version, the names of all fixes of the row)
         if self.path.exists():
             for line in self.path.read_text().splitlines():
                 try:
                     result = json.loads(line)
                 except ValueError:
                     continue    # the last line of a run that was killed
-                if result.get('gone'):
+                if 'labels' in result:
+                    self.plans[key(result)[:2]] = (result['version'], result['labels'])
+                elif result.get('gone'):
                     self.results.pop(key(result), None)
                 else:
                     self.results[key(result)] = result
@@ -34,6 +37,13 @@ class State:
         with self.lock:
             self.results[key(result)] = result
             self.write(result)
+
+    def plan(self, row, version, labels):
+        """What the row consists of, so that what was not reached can be told."""
+        with self.lock:
+            self.plans[(row.kind, row.source)] = (version, labels)
+            self.write({'kind': row.kind, 'source': row.source, 'fix': '', 'version': version,
+                        'labels': labels})
 
     def find(self, row, label):
         return self.results.get((row.kind, row.source, label))
