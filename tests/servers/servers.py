@@ -24,8 +24,8 @@ from harness import (SUTURE, apply, check, die_with_parent, digest, equal, must,
                      rollback, run_tests, test, wait_for)
 from common import driver_module  # noqa: E402
 
-__all__ = ['CACHE', 'Server', 'check', 'digest', 'driver_module', 'equal', 'inputs', 'main', 'story',
-           'suture_path', 'test']
+__all__ = ['CACHE', 'Server', 'apply', 'check', 'die_with_parent', 'digest', 'driver_module', 'equal',
+           'inputs', 'main', 'must', 'story', 'suture_path', 'test']
 
 DRIVERS = TESTS / 'corpus' / 'drivers'
 CACHE = pathlib.Path(os.environ.get('SUTURE_SERVERS_CACHE', '/nonexistent'))
