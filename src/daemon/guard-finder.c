@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,13 +24,14 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "elf/view.h"
+#include "elf/image.h"
 #include "proc/maps.h"
 #include "proc/module.h"
 #include "proc/process.h"
 
 #define MOUNTS_EVERY_MS 1000
 #define FILES_EVERY_NS 10000000000u
+#define MAX_DYNAMIC 4096            /* bytes of a dynamic section */
 #define MAX_MOUNTINFO (4u << 20)
 
 static const char *const folders[] = {
@@ -65,17 +65,31 @@ static bool is_target(const struct guard_settings *settings, const struct build_
         return false;
 }
 
-static uint64_t dynamic_flags(const struct elf_view *view, const Elf64_Phdr *segment)
-{
-        const uint8_t *bytes = segment->p_filesz ? elf_view_at_address(view, segment->p_vaddr,
-                                                                       segment->p_filesz)
-                                                 : NULL;
+/* An ELF file as an image in memory, as far as its first segment goes, where the build ID is. */
+struct file_image {
+        int fd;
+        uint64_t start; /* the address of its first byte */
+};
 
-        for (size_t i = 0; bytes && i + sizeof(Elf64_Dyn) <= segment->p_filesz;
-             i += sizeof(Elf64_Dyn)) {
+static int read_file(void *context, uint64_t address, void *ret, size_t size)
+{
+        const struct file_image *image = context;
+        ssize_t n = pread(image->fd, ret, size, (off_t)(address - image->start));
+
+        return n == (ssize_t)size ? 0 : -EIO;
+}
+
+static uint64_t dynamic_flags(int fd, const Elf64_Phdr *segment)
+{
+        uint64_t size = MIN(segment->p_filesz, (uint64_t)MAX_DYNAMIC);
+
+        for (uint64_t i = 0; i + sizeof(Elf64_Dyn) <= size; i += sizeof(Elf64_Dyn)) {
                 Elf64_Dyn item;
 
-                memcpy(&item, bytes + i, sizeof(item));
+                if (pread(fd, &item, sizeof(item), (off_t)(segment->p_offset + i)) !=
+                            (ssize_t)sizeof(item) ||
+                    item.d_tag == DT_NULL)
+                        break;
                 if (item.d_tag == DT_FLAGS_1)
                         return item.d_un.d_val;
         }
@@ -83,38 +97,47 @@ static uint64_t dynamic_flags(const struct elf_view *view, const Elf64_Phdr *seg
 }
 
 /* A PIE program says so; other shared objects are libraries, though they may be executable. */
-static unsigned kinds_of(const struct elf_view *view)
+static unsigned kinds_of(int fd, uint64_t *ret_start)
 {
-        bool pie = view->header.e_type == ET_EXEC, interpreter = false;
-        Elf64_Phdr segment;
+        bool program, interpreter = false;
+        Elf64_Ehdr header;
 
-        for (size_t i = 0; elf_view_segment(view, i, &segment); i++) {
-                if (segment.p_type == PT_DYNAMIC && (dynamic_flags(view, &segment) & DF_1_PIE))
-                        pie = true;
+        if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+                return 0;
+        program = header.e_type == ET_EXEC;
+        for (unsigned i = 0; i < MIN(header.e_phnum, ELF_IMAGE_MAX_SEGMENTS); i++) {
+                Elf64_Phdr segment;
+
+                if (pread(fd, &segment, sizeof(segment),
+                          (off_t)(header.e_phoff + i * sizeof(segment))) !=
+                    (ssize_t)sizeof(segment))
+                        return 0;
+                if (segment.p_type == PT_DYNAMIC && (dynamic_flags(fd, &segment) & DF_1_PIE))
+                        program = true;
                 interpreter = interpreter || segment.p_type == PT_INTERP;
+                if (segment.p_type == PT_LOAD && segment.p_offset == 0)
+                        *ret_start = segment.p_vaddr;
         }
-        if (pie)
+        if (program)
                 return GUARD_FIND_PROGRAM;
         return GUARD_FIND_LIBRARY | (interpreter ? GUARD_FIND_PROGRAM : 0);
 }
 
+/* Read, not mapped: whoever cuts the file short meanwhile must not end us. */
 unsigned guard_classify(const struct guard_settings *settings, int fd)
 {
-        struct build_id id;
-        struct elf_view view;
+        struct file_image image = { .fd = fd };
+        struct elf_memory memory = { .read = read_file, .context = &image };
+        struct build_id id = { 0 };
         struct stat status;
-        unsigned kinds = 0;
-        void *bytes;
+        unsigned kinds;
 
-        if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size < 64)
+        if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
                 return 0;
-        bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes == MAP_FAILED)
+        kinds = kinds_of(fd, &image.start);
+        if (kinds == 0 || elf_image_read_build_id(&memory, image.start, &id) != 0 ||
+            !is_target(settings, &id))
                 return 0;
-        if (elf_view_open(bytes, (size_t)status.st_size, "", &view, NULL) == 0 &&
-            elf_view_build_id(&view, &id) && is_target(settings, &id))
-                kinds = kinds_of(&view);
-        munmap(bytes, (size_t)status.st_size);
         return kinds;
 }
 

@@ -80,8 +80,12 @@ struct keeper {
         struct guard_job late[1024];/* to be patched while they run */
         size_t n_late;
         struct known_file known[KNOWN_FILES];
-        dev_t overlays[256];        /* file systems of containers, watched as a whole */
-        bool looked_under[256];     /* ... whose libraries have been looked for */
+        struct overlay {            /* file systems of containers, watched as a whole */
+                dev_t device;       /* used again when one is gone; so what its root is, too: */
+                ino_t root;
+                struct timespec changed;
+                bool looked_under;  /* its libraries have been looked for */
+        } overlays[256];
         size_t n_overlays;
         uint64_t token;
         bool ready;
@@ -348,7 +352,7 @@ static unsigned kinds_of_file(struct keeper *keeper, int fd, const struct stat *
 static int overlay_of(const struct keeper *keeper, dev_t device)
 {
         for (size_t i = 0; i < keeper->n_overlays; i++)
-                if (keeper->overlays[i] == device)
+                if (keeper->overlays[i].device == device)
                         return (int)i;
         return -1;
 }
@@ -359,9 +363,9 @@ static uint64_t ask_finder(struct keeper *keeper, dev_t device, pid_t pid)
         struct guard_find_request request = { .pid = pid, .token = keeper->token + 1 };
         int i = overlay_of(keeper, device);
 
-        if (i < 0 || keeper->looked_under[i])
+        if (i < 0 || keeper->overlays[i].looked_under)
                 return 0;
-        keeper->looked_under[i] = true;
+        keeper->overlays[i].looked_under = true;
         if (send(keeper->finder_socket, &request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 return 0;
         return ++keeper->token;
@@ -487,18 +491,27 @@ static void look_at_time(struct keeper *keeper)
 
 static void watch_overlay(struct keeper *keeper, const struct guard_find *find)
 {
+        struct overlay *overlay;
         struct stat status;
+        int i;
 
-        if (keeper->only_events || stat(find->path, &status) < 0 || overlay_of(keeper, status.st_dev) >= 0)
+        if (keeper->only_events || stat(find->path, &status) < 0)
+                return;
+        i = overlay_of(keeper, status.st_dev);
+        if (i >= 0 && keeper->overlays[i].root == status.st_ino &&
+            keeper->overlays[i].changed.tv_sec == status.st_ctim.tv_sec &&
+            keeper->overlays[i].changed.tv_nsec == status.st_ctim.tv_nsec)
                 return;
         if (fanotify_mark(keeper->group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC_PERM,
                           AT_FDCWD, find->path) < 0)
                 return;
-        if (keeper->n_overlays == ARRAY_SIZE(keeper->overlays))
+        if (i < 0 && keeper->n_overlays == ARRAY_SIZE(keeper->overlays))
                 keeper->n_overlays = 0; /* they come and go; looking twice does no harm */
-        keeper->looked_under[keeper->n_overlays] = false;
-        keeper->overlays[keeper->n_overlays++] = status.st_dev;
-        report_text(keeper, GUARD_WATCHING, find->pid, "container file system %.250s", find->path);
+        overlay = &keeper->overlays[i < 0 ? keeper->n_overlays++ : (size_t)i];
+        *overlay = (struct overlay){ status.st_dev, status.st_ino, status.st_ctim, false };
+        if (i < 0)
+                report_text(keeper, GUARD_WATCHING, find->pid, "container file system %.250s",
+                            find->path);
 }
 
 static void watch_file(struct keeper *keeper, const struct guard_find *find)

@@ -15,6 +15,7 @@
 #include <elf.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/file.h"
@@ -120,14 +121,31 @@ int entry_place_read(struct target *target, struct entry_place *ret, struct erro
         return r;
 }
 
+/* The linker run as a program has changed the vector: it names what the linker has loaded. */
+static bool in_executed_file(const struct target *target, const struct region *region)
+{
+        char path[64], file[4096];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", target->pid);
+        n = readlink(path, file, sizeof(file) - 1);
+        if (n <= 0)
+                return false;
+        file[n] = '\0';
+        return strcmp(file, region->path) == 0;
+}
+
 bool entry_place_in_linker(const struct target *target, const struct entry_place *place,
                            uint64_t pc)
 {
         const struct region *linker = maps_find(&target->maps, place->linker);
         const struct region *region = maps_find(&target->maps, pc);
 
-        return place->linker && linker && region && region->executable && region->inode &&
-               region->inode == linker->inode &&
+        if (!region || !region->executable || !region->inode)
+                return false;
+        if (place->linker == 0)
+                return in_executed_file(target, region);
+        return linker && region->inode == linker->inode &&
                region->device_major == linker->device_major &&
                region->device_minor == linker->device_minor;
 }

@@ -29,7 +29,10 @@ enum entry_place_outcome {
 
 /* Reads what the kernel told the program. 0, TARGET_GONE, or a fault. */
 int entry_place_read(struct target *target, struct entry_place *ret, struct error *err);
-/* True if `pc` lies in the dynamic linker's code. target->maps must be fresh. */
+/*
+ * True if `pc` lies in the dynamic linker's code, or where there is none in the program's own, which
+ * may be a linker that is run as a program. target->maps must be fresh.
+ */
 bool entry_place_in_linker(const struct target *target, const struct entry_place *place,
                            uint64_t pc);
 /* What entry_place_redirect() would say, with nothing done. */

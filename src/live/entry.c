@@ -212,9 +212,10 @@ int entry_take_library(pid_t pid, pid_t tid, bool local, struct entry **ret, str
         if (r != 0)
                 return r;
         /* before it is seized: while it waits in the opening it could not be let go */
-        r = tid == pid ? settle_place(entry, entry_place_check(entry->target, &entry->place, sp,
-                                                               err), err)
-                       : ENTRY_RUNS;
+        r = ENTRY_RUNS;
+        if (tid == pid && entry->place.linker)
+                r = settle_place(entry,
+                                 entry_place_check(entry->target, &entry->place, sp, err), err);
         entry->loading = r == ENTRY_RUNS;
         if ((r != 0 && r != ENTRY_RUNS) || (entry->loading && !local))
                 return r;
@@ -408,7 +409,10 @@ static int at_early_stop(struct entry *entry, struct error *err)
 
         if (r != 0)
                 return r;
-        if (!entry_place_in_linker(entry->target, &entry->place, arch_regs_pc(&tracee->regs)))
+        if (!entry->place.linker && arch_regs_pc(&tracee->regs) == entry->place.entry)
+                return ENTRY_UNRELATED; /* static, and in time after all */
+        if (!entry->place.linker ||
+            !entry_place_in_linker(entry->target, &entry->place, arch_regs_pc(&tracee->regs)))
                 return ENTRY_RUNS;
         r = entry_place_check(entry->target, &entry->place, arch_regs_sp(&tracee->regs), err);
         if (r == ENTRY_PLACE_UNKNOWN && ++entry->n_early <= EARLY_STOPS) {

@@ -241,6 +241,22 @@ def an_exec_that_fails():
 
 
 @test
+def who_only_reads_is_left_alone():
+    with Guard() as guard:
+        for _ in range(20):
+            equal(run('cmp', VICTIMS / 'libsubject.so', VICTIMS / 'libsubject.so'), '', 'cmp')
+            equal(run('cmp', VICTIMS / 'once-pie', VICTIMS / 'once-pie'), '', 'cmp')
+        equal(guard.count('started') + guard.count('late') + guard.count('failed'), 0, 'reports')
+
+
+@test
+def the_linker_run_as_a_program():
+    with Guard():
+        for _ in range(10):
+            fixed('/lib64/ld-linux-x86-64.so.2', VICTIMS / 'once-lib')
+
+
+@test
 def a_program_under_a_debugger_is_left_alone():
     if not shutil.which('gdb'):
         raise harness.Skipped('there is no gdb')
@@ -280,6 +296,32 @@ def a_container_on_overlayfs():
                   f'{folder}/root/once-pie && {folder}/root/once-static')
         with subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as container:
+            if container.stdout.readline() != 'mounted\n':
+                raise harness.Skipped('an overlay can not be mounted here')
+            wait_for(lambda: [line for line in guard.said('watching') if folder in line],
+                     'the overlay is watched')
+            equal(container.communicate('go\n')[0].split(), ['fixed', 'fixed'], 'in the container')
+
+
+@test
+def a_library_in_a_container():
+    """A root of its own on an overlay, with a library where libraries are; nothing of it runs yet."""
+    libraries = subprocess.run(['ldd', VICTIMS / 'once-lib'], capture_output=True, text=True,
+                               check=True).stdout
+    with tempfile.TemporaryDirectory() as folder, Guard() as guard:
+        for name in ('lower/usr/lib', 'upper', 'work', 'root'):
+            os.makedirs(f'{folder}/{name}')
+        shutil.copy(VICTIMS / 'once-lib', f'{folder}/lower/once-lib')
+        shutil.copy(VICTIMS / 'libsubject.so', f'{folder}/lower/usr/lib/libsubject.so')
+        for path in re.findall(r'/\S*(?:libc\.so|ld-linux)\S*', libraries):
+            os.makedirs(os.path.dirname(f'{folder}/lower{path}'), exist_ok=True)
+            shutil.copy(path, f'{folder}/lower{path}')
+        script = (f'mount -t overlay overlay -o lowerdir={folder}/lower,upperdir={folder}/upper,'
+                  f'workdir={folder}/work {folder}/root && echo mounted && read line && '
+                  f'chroot {folder}/root /once-lib && chroot {folder}/root /once-lib')
+        with subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True,
+                              env={'LD_LIBRARY_PATH': '/usr/lib', **os.environ}) as container:
             if container.stdout.readline() != 'mounted\n':
                 raise harness.Skipped('an overlay can not be mounted here')
             wait_for(lambda: [line for line in guard.said('watching') if folder in line],
