@@ -430,21 +430,23 @@ static int add_new_sources(struct job *job, struct error *err)
 
 static int find_units(struct job *job, size_t *ret_n, struct error *err)
 {
+        _cleanup_(unit_readings_done) struct unit_readings readings = { 0 };
+        int r;
+
         job->units = calloc(job->modules.n_items, sizeof(*job->units));
         if (!job->units)
                 return error_no_memory(err);
-        for (size_t i = 0; i < job->modules.n_items; i++) {
+        r = readings_find(job->store, &job->rebuilt, &job->log, &job->fix, &readings, err);
+        for (size_t i = 0; r == 0 && i < job->modules.n_items; i++) {
                 const struct module_pair *pair = &job->modules.items[i];
-                int r = units_find(job->store, &job->rebuilt, &job->log, &job->fix, pair,
-                                   &job->units[i], err);
 
+                r = units_find(job->store, &job->rebuilt, &job->log, &readings, &job->fix, pair,
+                               &job->units[i], err);
                 if (r == 0 && job->units[i].n_items > 0)
                         r = require_equal(pair, err);
-                if (r < 0)
-                        return r;
                 *ret_n += job->units[i].n_items;
         }
-        return 0;
+        return r;
 }
 
 /* Was a changed file compiled at all, for whatever the package holds? */

@@ -16,8 +16,7 @@
 #include "base/file.h"
 #include "build/batch.h"
 
-enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_RULE_BYTES = 64 << 20,
-       MAX_SOURCE_BYTES = 64 << 20 };
+enum { MAX_LOG_BYTES = 1 << 30, MAX_OBJECT_BYTES = 1 << 28, MAX_SOURCE_BYTES = 64 << 20 };
 
 void unit_list_done(struct unit_list *list)
 {
@@ -186,26 +185,6 @@ static void match_object(const struct elf_view *object, const struct elf_view *m
                 match_symbols(object, module, index, STT_OBJECT, candidate);
 }
 
-/* The source's place in the tree, or NULL if it is not below it. */
-static const char *in_tree(const struct rebuilt *rebuilt, const char *path)
-{
-        size_t length = strlen(rebuilt->tree);
-
-        return strncmp(path, rebuilt->tree, length) == 0 && path[length] == '/' ? path + length + 1
-                                                                               : NULL;
-}
-
-/* The same for a path that may lead into the fixed copy. */
-static const char *in_either_tree(const struct rebuilt *rebuilt, const char *path)
-{
-        size_t length = strlen(rebuilt->work);
-        const char *rest = strncmp(path, rebuilt->work, length) == 0 ? path + length : "";
-
-        if (strncmp(rest, "/" FIX_TREE "/", strlen("/" FIX_TREE "/")) == 0)
-                return rest + strlen("/" FIX_TREE "/");
-        return in_tree(rebuilt, path);
-}
-
 /* Where the object of a unit is whose own was not left by the build, on the host. */
 static char *lost_path(const struct rebuilt *rebuilt, const struct compile_log *log,
                        const struct compile_unit *unit)
@@ -258,149 +237,6 @@ static bool was_overwritten(const struct compile_log *log, const struct compile_
         return false;
 }
 
-/* Notes which of the changed files it reads. False only when memory is out. */
-static bool reads_changed_file(const struct words *read, const struct rebuilt *rebuilt,
-                               struct applied_fix *fix, bool *ret)
-{
-        bool ok = true;
-
-        for (size_t i = 0; ok && i < read->n_items; i++) {
-                const char *name = in_either_tree(rebuilt, read->items[i]);
-
-                if (!name || !words_contain(&fix->changed, name))
-                        continue;
-                *ret = true;
-                ok = words_contain(&fix->read, name) || words_add(&fix->read, name);
-        }
-        return ok;
-}
-
-static int read_dependencies(const struct rebuilt *rebuilt, const struct compile_log *log,
-                             struct applied_fix *fix, struct candidate *candidates, size_t n,
-                             bool *concerned, struct error *err)
-{
-        for (size_t i = 0; i < n; i++) {
-                _cleanup_free_ char *path = path_format("%s%s/dependencies/%zu.d", rebuilt->root,
-                                                        rebuilt->work, i);
-                _cleanup_buffer_ struct buffer rule = { 0 };
-                _cleanup_words_ struct words read = { 0 };
-                int r = path ? file_read(path, MAX_RULE_BYTES, &rule, err) : error_no_memory(err);
-
-                if (r < 0)
-                        return r;
-                if (!compile_dependencies_parse((char *)rule.data,
-                                                log->commands[candidates[i].unit->command].directory,
-                                                &read) ||
-                    !reads_changed_file(&read, rebuilt, fix, &concerned[i]))
-                        return error_no_memory(err);
-        }
-        return 0;
-}
-
-/* Whether a source of the build mentions another one, as an `#include` of a unity build does. */
-static bool is_mentioned(const struct rebuilt *rebuilt, const struct compile_log *log,
-                         const char *changed)
-{
-        const char *name = strrchr(changed, '/') ? strrchr(changed, '/') + 1 : changed;
-        _cleanup_free_ char *include = path_format("%s\"", name);
-
-        for (size_t i = 0; i < log->n_units; i++) {
-                _cleanup_free_ char *path = path_format("%s%s", rebuilt->root,
-                                                        log->units[i].source);
-                _cleanup_buffer_ struct buffer text = { 0 };
-
-                if (!path || !include)
-                        return true;
-                if (file_read(path, MAX_SOURCE_BYTES, &text, NULL) == 0 && text.size > 0 &&
-                    memmem(text.data, text.size, include, strlen(include)))
-                        return true;
-        }
-        return false;
-}
-
-static bool is_source(const struct rebuilt *rebuilt, const struct compile_log *log,
-                      const char *changed)
-{
-        for (size_t i = 0; i < log->n_units; i++) {
-                const char *name = in_tree(rebuilt, log->units[i].source);
-
-                if (name && strcmp(name, changed) == 0)
-                        return true;
-        }
-        return false;
-}
-
-/*
- * True if each changed file is the source of a unit, and of that alone: then no header has to be
- * looked for. One that only its copies are compiled of is not looked at itself.
- */
-static bool only_sources_changed(const struct rebuilt *rebuilt, const struct compile_log *log,
-                                 const struct applied_fix *fix)
-{
-        for (size_t i = 0; i < fix->changed.n_items; i++) {
-                const char *name = fix->changed.items[i];
-                bool compiled = is_source(rebuilt, log, name) || words_contain(&fix->copied, name);
-
-                if (!compiled || is_mentioned(rebuilt, log, name))
-                        return false;
-        }
-        return true;
-}
-
-static bool keep_changed_sources(const struct rebuilt *rebuilt, struct applied_fix *fix,
-                                 struct candidate *candidates, size_t *n)
-{
-        size_t kept = 0;
-        bool ok = true;
-
-        for (size_t i = 0; ok && i < *n; i++) {
-                const char *name = in_tree(rebuilt, candidates[i].unit->source);
-
-                if (!words_contain(&fix->changed, name))
-                        continue;
-                candidates[kept++] = candidates[i];
-                ok = words_contain(&fix->read, name) || words_add(&fix->read, name);
-        }
-        *n = kept;
-        return ok;
-}
-
-/* Asks the compiler which files each candidate reads, and keeps those that read a changed one. */
-static int keep_readers(const struct store *store, const struct rebuilt *rebuilt,
-                          const struct compile_log *log, struct applied_fix *fix,
-                          struct candidate *candidates, size_t *n, struct error *err)
-{
-        _cleanup_(batch_done) struct batch batch = { .rebuilt = rebuilt, .log = log,
-                                                     .fixed = true };
-        _cleanup_free_ bool *concerned = calloc(*n ? *n : 1, sizeof(bool));
-        size_t kept = 0;
-        bool ok = concerned;
-        int r = 0;
-
-        for (size_t i = 0; ok && i < *n; i++) {
-                _cleanup_free_ char *output = path_format("%s/dependencies/%zu.d", rebuilt->work,
-                                                          i);
-                _cleanup_words_ struct words argv = { 0 };
-
-                ok = output &&
-                     compile_unit_command(log, candidates[i].unit, COMPILE_DEPENDENCIES, NULL,
-                                          &argv) &&
-                     batch_add(&batch, candidates[i].unit, &argv, output);
-        }
-        if (!ok)
-                r = error_no_memory(err);
-        else if (*n > 0)
-                r = batch_run(store, &batch, "dependencies",
-                              "asking the compiler which files it reads", err);
-        if (r == 0)
-                r = read_dependencies(rebuilt, log, fix, candidates, *n, concerned, err);
-        for (size_t i = 0; r == 0 && i < *n; i++)
-                if (concerned[i])
-                        candidates[kept++] = candidates[i];
-        *n = kept;
-        return r;
-}
-
 /* Whether the object has to be made again to see what is in it: it went straight into a program. */
 static bool is_lost(const struct rebuilt *rebuilt, const struct compile_log *log,
                     const struct compile_unit *unit)
@@ -409,13 +245,13 @@ static bool is_lost(const struct rebuilt *rebuilt, const struct compile_log *log
         _cleanup_free_ char *made = lost_path(rebuilt, log, unit);
         _cleanup_free_ char *source = path_format("%s%s", rebuilt->root, unit->source);
 
-        return built && made && source && in_tree(rebuilt, unit->source) && !unit->link_time &&
+        return built && made && source && path_in_tree(rebuilt, unit->source) && !unit->link_time &&
                !path_exists(built) && !path_exists(made) && path_exists(source);
 }
 
 static int make_lost(const struct store *store, const struct rebuilt *rebuilt,
-                     const struct compile_log *log, const struct applied_fix *fix,
-                     bool only_sources, struct error *err)
+                     const struct compile_log *log, const struct unit_readings *readings,
+                     struct error *err)
 {
         _cleanup_(batch_done) struct batch batch = { .rebuilt = rebuilt, .log = log,
                                                      .tolerant = true };
@@ -426,8 +262,7 @@ static int make_lost(const struct store *store, const struct rebuilt *rebuilt,
                 _cleanup_free_ char *output = path_format("%s/lost/%zu.o", rebuilt->work, i);
                 _cleanup_words_ struct words argv = { 0 };
 
-                if (!is_lost(rebuilt, log, unit) ||
-                    (only_sources && !words_contain(&fix->changed, in_tree(rebuilt, unit->source))))
+                if (!unit_is_concerned(&readings->items[i]) || !is_lost(rebuilt, log, unit))
                         continue;
                 ok = output && compile_unit_command(log, unit, COMPILE_AS_BUILT, output, &argv) &&
                      batch_add(&batch, unit, &argv, NULL);
@@ -455,17 +290,17 @@ static bool same_source(const struct rebuilt *rebuilt, const struct compile_unit
                bytes_a.size == bytes_b.size && memcmp(bytes_a.data, bytes_b.data, bytes_a.size) == 0;
 }
 
-/* Every unit whose object is in the module, the best one where a source was compiled twice. */
+/* The units that the fix concerns and whose object is in the module, each source's best one. */
 static int list_candidates(const struct rebuilt *rebuilt, const struct compile_log *log,
-                           const struct module_pair *module, const struct symbol_index *index,
-                           struct candidate **ret, size_t *ret_n, struct error *err)
+                           const struct unit_readings *readings, const struct module_pair *module,
+                           const struct symbol_index *index, struct candidate **ret, size_t *ret_n,
+                           struct error *err)
 {
         for (size_t i = 0; i < log->n_units; i++) {
                 struct candidate candidate = { .unit = &log->units[i] }, *same = NULL, *place;
                 int r;
 
-                if (!in_tree(rebuilt, candidate.unit->source) ||
-                    was_overwritten(log, candidate.unit))
+                if (!unit_is_concerned(&readings->items[i]) || was_overwritten(log, candidate.unit))
                         continue;
                 r = judge_candidate(rebuilt, log, module, index, &candidate, err);
                 if (r < 0)
@@ -486,39 +321,45 @@ static int list_candidates(const struct rebuilt *rebuilt, const struct compile_l
 }
 
 static int add_unit(const struct rebuilt *rebuilt, const struct compile_unit *unit,
+                    const struct unit_reading *reading, struct applied_fix *fix,
                     struct unit_list *list, struct error *err)
 {
-        struct unit_objects *item = ARRAY_PUSH(list->items, list->n_items);
+        struct unit_objects *item;
 
+        if (!reading->known)
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL,
+                                 "the compiler can't say which files %s reads", unit->source);
+        item = ARRAY_PUSH(list->items, list->n_items);
         if (!item)
                 return error_no_memory(err);
         item->unit = unit;
-        item->name = strdup(in_tree(rebuilt, unit->source));
+        item->name = strdup(path_in_tree(rebuilt, unit->source));
+        for (size_t i = 0; item->name && i < reading->changed.n_items; i++)
+                if (!words_contain(&fix->read, reading->changed.items[i]) &&
+                    !words_add(&fix->read, reading->changed.items[i]))
+                        return error_no_memory(err);
         return item->name ? 0 : error_no_memory(err);
 }
 
 int units_find(const struct store *store, const struct rebuilt *rebuilt,
-               const struct compile_log *log, struct applied_fix *fix,
-               const struct module_pair *module, struct unit_list *ret, struct error *err)
+               const struct compile_log *log, const struct unit_readings *readings,
+               struct applied_fix *fix, const struct module_pair *module, struct unit_list *ret,
+               struct error *err)
 {
         _cleanup_(unit_list_done) struct unit_list list = { 0 };
         _cleanup_free_ struct candidate *candidates = NULL;
         struct symbol_index index = { 0 };
         size_t n = 0;
-        bool only_sources = only_sources_changed(rebuilt, log, fix);
-        int r = make_lost(store, rebuilt, log, fix, only_sources, err);
+        int r = make_lost(store, rebuilt, log, readings, err);
 
         if (r == 0)
                 r = index_symbols(&module->rebuilt, &index, err);
         if (r == 0)
-                r = list_candidates(rebuilt, log, module, &index, &candidates, &n, err);
+                r = list_candidates(rebuilt, log, readings, module, &index, &candidates, &n, err);
         free(index.items);
-        if (r == 0 && only_sources)
-                r = keep_changed_sources(rebuilt, fix, candidates, &n) ? 0 : error_no_memory(err);
-        else if (r == 0)
-                r = keep_readers(store, rebuilt, log, fix, candidates, &n, err);
         for (size_t i = 0; r == 0 && i < n; i++)
-                r = add_unit(rebuilt, candidates[i].unit, &list, err);
+                r = add_unit(rebuilt, candidates[i].unit,
+                             &readings->items[candidates[i].unit - log->units], fix, &list, err);
         if (r < 0)
                 return r;
         *ret = list;

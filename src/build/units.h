@@ -7,6 +7,7 @@
 #include "build/compile-log.h"
 #include "build/fix.h"
 #include "build/modules.h"
+#include "build/readings.h"
 
 struct unit_objects {
         const struct compile_unit *unit; /* of the compile log */
@@ -27,11 +28,13 @@ int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struc
 /*
  * The units that read a changed file and whose object is in the module: of several objects made
  * from one source (libtool compiles twice, with and without -fPIC) the one whose functions are the
- * module's. May be empty: the fix does not concern this module.
+ * module's. May be empty: the fix does not concern this module. What they read of the fix is noted
+ * in it.
  */
 int units_find(const struct store *store, const struct rebuilt *rebuilt,
-               const struct compile_log *log, struct applied_fix *fix,
-               const struct module_pair *module, struct unit_list *ret, struct error *err);
+               const struct compile_log *log, const struct unit_readings *readings,
+               struct applied_fix *fix, const struct module_pair *module, struct unit_list *ret,
+               struct error *err);
 
 /*
  * Adds a unit for a source file that only the fixed tree has, to be compiled as a unit of the list
