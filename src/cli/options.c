@@ -104,6 +104,13 @@ static const struct option_row option_rows[N_OPTIONS] = {
         [OPTION_CACHE] = { "--cache", 0, OPTION_TEXT, "FOLDER",
                            "where builds are kept (default /var/cache/suture)", COMPLETES_FOLDER,
                            ROW(cache) },
+        [OPTION_FOLLOW] = { "--follow", 'f', OPTION_FLAG, NULL, "go on with what is written from now on",
+                            COMPLETES_NOTHING, ROW(follow) },
+        [OPTION_LINES] = { "--lines", 0, OPTION_NUMBER, "N", "the last N entries (default 20)",
+                           COMPLETES_NOTHING, ROW(lines) },
+        [OPTION_ANCHOR] = { "--anchor", 0, OPTION_TEXT, "FOLDER",
+                            "where the anchor of the log is (default /var/lib/suture)",
+                            COMPLETES_FOLDER, ROW(anchor) },
         [OPTION_JSON] = { "--json", 0, OPTION_FLAG, NULL, "print JSON for programs",
                           COMPLETES_NOTHING, ROW(json) },
         [OPTION_QUIET] = { "--quiet", 'q', OPTION_FLAG, NULL, "print nothing; the exit code tells",
@@ -232,17 +239,25 @@ static bool store(struct options *options, const struct option_row *row, const c
         return false;
 }
 
-/* The option that `text` names, up to its "=". */
-static enum option_id find_option(const char *text, size_t size)
+/*
+ * The option that `text` names, up to its "=". Two verbs may use one letter for different options;
+ * that of the verb at hand is meant.
+ */
+static enum option_id find_option(const struct verb *verb, const char *text, size_t size)
 {
+        enum option_id other = OPTION_NONE;
+
         for (enum option_id id = OPTION_NONE + 1; id < N_OPTIONS; id++) {
                 const struct option_row *row = &option_rows[id];
 
                 if (text[1] == '-' ? strlen(row->name) == size && memcmp(row->name, text, size) == 0
-                                   : size == 2 && row->letter && row->letter == text[1])
-                        return id;
+                                   : size == 2 && row->letter && row->letter == text[1]) {
+                        if (option_allowed(verb, id))
+                                return id;
+                        other = id;
+                }
         }
-        return OPTION_NONE;
+        return other;
 }
 
 /* Where in argv the reader stands. */
@@ -255,7 +270,7 @@ static int parse_option(struct options *options, struct position *position, stru
 {
         const char *text = position->argv[position->i], *equals = strchr(text, '='), *value;
         size_t size = equals ? (size_t)(equals - text) : strlen(text);
-        enum option_id id = find_option(text, size);
+        enum option_id id = find_option(options->verb, text, size);
         const struct option_row *row = &option_rows[id];
 
         if (id == OPTION_NONE)

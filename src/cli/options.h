@@ -46,6 +46,9 @@ enum option_id {
         OPTION_SUPERSEDES,
         OPTION_OUTPUT,
         OPTION_CACHE,
+        OPTION_FOLLOW,
+        OPTION_LINES,
+        OPTION_ANCHOR,
         /* every verb takes these */
         OPTION_JSON,
         OPTION_QUIET,
@@ -126,6 +129,10 @@ struct options {
         struct text_list depends, replacements, fixes, cves, binaries, supersedes;
         bool in_place;
         uint32_t level;             /* 0 where it was not given */
+
+        bool follow;
+        uint32_t lines;             /* 0 where it was not given */
+        const char *anchor;
 };
 
 const struct option_row *option_row(enum option_id id);

@@ -88,6 +88,31 @@ const struct verb verbs[] = {
                 .run = verb_explain,
         },
         {
+                .name = "log",
+                .arguments = "[verify] [FILE]",
+                .max_arguments = 2,
+                .completes = COMPLETES_FILE,
+                .summary = "what suture did, and whether the log of it is whole",
+                .description =
+                        "Prints the last entries of the audit log. With verify, checks that no "
+                        "line was changed, removed, inserted or moved and that none is missing at "
+                        "the end. FILE is another log than this machine's.",
+                .options = { OPTION_FOLLOW, OPTION_LINES, OPTION_ANCHOR },
+                .run = verb_log,
+        },
+        {
+                .name = "config",
+                .arguments = "check [FILE]",
+                .min_arguments = 1,
+                .max_arguments = 2,
+                .completes = COMPLETES_FILE,
+                .summary = "check the policy file",
+                .description =
+                        "Reads /etc/suture/suture.conf, or FILE, and says what is wrong in it and "
+                        "where, or what it amounts to. Nothing is changed.",
+                .run = verb_config,
+        },
+        {
                 .name = "_completion",
                 .arguments = "SHELL",
                 .min_arguments = 1,

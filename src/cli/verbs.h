@@ -30,7 +30,9 @@ const struct verb *verb_find(const char *name);
 
 int verb_apply(const struct options *options, struct output *output, struct error *err);
 int verb_build(const struct options *options, struct output *output, struct error *err);
+int verb_config(const struct options *options, struct output *output, struct error *err);
 int verb_explain(const struct options *options, struct output *output, struct error *err);
+int verb_log(const struct options *options, struct output *output, struct error *err);
 int verb_rollback(const struct options *options, struct output *output, struct error *err);
 int verb_status(const struct options *options, struct output *output, struct error *err);
 int verb_verify(const struct options *options, struct output *output, struct error *err);

@@ -190,8 +190,9 @@ static int check_end(struct walk *walk, size_t rest)
                 return r;
         if (walk->anchor.seq > last)
                 return find(walk, 0, 0, false,
-                            "entries %llu to %llu are missing at the end",
-                            (unsigned long long)last + 1, (unsigned long long)walk->anchor.seq);
+                            "entries are missing at the end: there were %llu, the last here is "
+                            "%llu",
+                            (unsigned long long)walk->anchor.seq, (unsigned long long)last);
         if (!walk->anchor_met && walk->anchor.seq == last)
                 return find(walk, walk->last.part, walk->last.number, false,
                             "the line was changed: the anchor holds the hash of another");

@@ -166,6 +166,21 @@ static void test_json_counts_for_errors(void **state)
         options_done(&options);
 }
 
+/* One letter, two verbs. */
+static void test_letter(void **state)
+{
+        struct options options;
+        struct error err = { 0 };
+
+        (void)state;
+        assert_int_equal(parse("log -f", &options, &err), 0);
+        assert_true(options.follow);
+        options_done(&options);
+        assert_int_equal(parse("build -f a.patch", &options, &err), 0);
+        assert_int_equal(options.fixes.n_items, 1);
+        options_done(&options);
+}
+
 /* The tables: what a person would trip over. */
 static void test_tables(void **state)
 {
@@ -179,7 +194,10 @@ static void test_tables(void **state)
                 assert_non_null(row->help);
                 for (enum option_id b = a + 1; b < N_OPTIONS; b++) {
                         assert_string_not_equal(row->name, option_row(b)->name);
-                        assert_true(!row->letter || row->letter != option_row(b)->letter);
+                        for (size_t i = 0; row->letter && i < n_verbs; i++)
+                                assert_true(row->letter != option_row(b)->letter ||
+                                            !option_allowed(&verbs[i], a) ||
+                                            !option_allowed(&verbs[i], b));
                         assert_true(row->offset != option_row(b)->offset);
                 }
         }
@@ -202,6 +220,7 @@ int main(void)
                 cmocka_unit_test(test_help_needs_no_arguments),
                 cmocka_unit_test(test_bad_lines),
                 cmocka_unit_test(test_json_counts_for_errors),
+                cmocka_unit_test(test_letter),
                 cmocka_unit_test(test_tables),
         };
 
