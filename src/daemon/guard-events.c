@@ -12,6 +12,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define EVENTS_ROOM (4u << 20)
@@ -19,11 +20,15 @@
 int guard_events_open(void)
 {
         struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC };
-        struct {
-                struct nlmsghdr header;
-                struct cn_msg message;
-                enum proc_cn_mcast_op operation;
-        } __attribute__((packed)) request = { 0 };
+        const uint32_t operation = PROC_CN_MCAST_LISTEN;
+        const struct cn_msg message = { .id = { CN_IDX_PROC, CN_VAL_PROC },
+                                        .len = sizeof(operation) };
+        const struct nlmsghdr header = { .nlmsg_len = NLMSG_LENGTH(sizeof(message) +
+                                                                   sizeof(operation)),
+                                         .nlmsg_type = NLMSG_DONE };
+        const struct iovec parts[] = { { (void *)&header, sizeof(header) },
+                                       { (void *)&message, sizeof(message) },
+                                       { (void *)&operation, sizeof(operation) } };
         _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
                                         NETLINK_CONNECTOR);
         int room = EVENTS_ROOM;
@@ -31,12 +36,7 @@ int guard_events_open(void)
         if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
                 return -errno;
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-        request.header = (struct nlmsghdr){ .nlmsg_len = sizeof(request),
-                                            .nlmsg_type = NLMSG_DONE };
-        request.message.id = (struct cb_id){ CN_IDX_PROC, CN_VAL_PROC };
-        request.message.len = sizeof(request.operation);
-        request.operation = PROC_CN_MCAST_LISTEN;
-        if (send(fd, &request, sizeof(request), 0) < 0)
+        if (writev(fd, parts, ARRAY_SIZE(parts)) < 0)
                 return -errno;
         return steal_fd(&fd);
 }

@@ -227,7 +227,8 @@ int entry_take_library(pid_t pid, pid_t tid, bool local, struct entry **ret, str
                 r = redirect(entry, sp, err);
         if (r != 0)
                 return r;
-        if (!entry->loading && entry->signal == 0) /* calls can be watched from a stop on only */
+        /* calls can be watched from a stop on only: the return from the opening */
+        if (entry->loading || (entry->signal == 0 && local))
                 tracee_interrupt(&entry->tracee);
         *ret = STEAL(entry);
         return 0;
@@ -546,7 +547,6 @@ static int go_loading(struct entry *entry, const struct patch *const *patches, s
         uint64_t until_ns = clock_now_ns() + LOADING_NS;
         bool entered = false;
 
-        tracee_interrupt(tracee);
         for (unsigned stop = 0; stop < LOADING_STOPS; stop++) {
                 int r = wait_for_stop(entry, until_ns, beat, context, err);
 
