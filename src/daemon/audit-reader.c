@@ -81,7 +81,7 @@ int audit_reader_open(const char *path, bool single, struct audit_reader **ret, 
         reader->fd = -1;
         reader->single = single;
         reader->path = strdup(path);
-        if (!reader->path)
+        if (!reader->path || !buffer_append(&reader->data, "", 0))
                 return error_no_memory(err);
         r = single ? open_part(reader, 0, err) : open_next(reader, 0, err);
         if (r == 0 && reader->fd < 0)

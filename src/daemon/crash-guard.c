@@ -69,7 +69,6 @@ static struct service *service_free(struct service *service)
         free(service);
         return NULL;
 }
-DEFINE_CLEANUP(struct service *, service_free)
 
 struct crash_guard *crash_guard_free(struct crash_guard *guard)
 {

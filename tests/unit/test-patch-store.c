@@ -356,9 +356,94 @@ static void test_power_cut(void **state)
         cut(store, REMOVE, TWO_HELD, "");
 }
 
-int main(void)
+#ifdef SUTURE_FAULTS
+
+static const char *program;
+
+/* A process of its own, since the points are counted from its start. Its wait status. */
+static int change_in_child(enum change change, const char *fault, int point)
+{
+        char command[512];
+
+        snprintf(command, sizeof(command), "SUTURE_FAULT=%s:%d exec %s %s %d 2>/dev/null", fault,
+                 point, program, folder, change);
+        return system(command);
+}
+
+/* Every step fails, or is the last before a kill: what is left is the old state or the new. */
+static void walk(const char *fault, enum change change, const char *was, const char *becomes)
+{
+        for (int point = 1;; point++) {
+                int status = change_in_child(change, fault, point);
+                _cleanup_store_ struct patch_store *store = open_store(folder, true);
+                _cleanup_free_ char *text = describe(store);
+                struct error err = { 0 };
+
+                if (status == 0) {
+                        assert_string_equal(text, becomes);
+                        assert_true(point > 3);
+                        return;
+                }
+                if (strcmp(text, was) != 0)
+                        assert_string_equal(text, becomes);
+                if (strcmp(text, was) == 0)
+                        continue;
+                /* Back to where it began, for the next point. */
+                if (change == ADD_1)
+                        assert_int_equal(patch_store_remove(store, "SUT-1", &err), 0);
+                if (change == ADD_2)
+                        assert_int_equal(add(store, "SUT-1", 1, true), 0);
+                if (change == HOLD)
+                        assert_int_equal(patch_store_set_state(store, "SUT-1", PATCH_STATE_ENABLED,
+                                                               NULL, "uid 0", &err), 0);
+                if (change == REMOVE) {
+                        assert_int_equal(add(store, "SUT-1", 2, false), 0);
+                        assert_int_equal(patch_store_set_state(store, "SUT-1", PATCH_STATE_HELD,
+                                                               "why", "uid 0", &err), 0);
+                }
+        }
+}
+
+static void test_faults_injected(void **state)
+{
+        (void)state;
+        for (int round = 0; round < 2; round++) {
+                const char *fault = round ? "fail" : "kill";
+
+                walk(fault, ADD_1, "", ONE);
+                walk(fault, ADD_2, ONE, TWO);
+                walk(fault, HOLD, TWO, TWO_HELD);
+                walk(fault, REMOVE, TWO_HELD, "");
+        }
+}
+
+#endif
+
+/* PROGRAM FOLDER CHANGE makes one change and exits with 0 if it was done. */
+static int change_only(char *argv[])
+{
+        _cleanup_store_ struct patch_store *store = NULL;
+        _cleanup_buffer_ struct buffer bytes = { 0 };
+        enum change change = (enum change)atoi(argv[2]);
+        int r = patch_store_open(argv[1], true, &store, NULL);
+
+        if (r == 0 && change <= ADD_2) {
+                bytes = make("SUT-1", change == ADD_1 ? 1 : 2, NULL);
+                r = patch_store_add(store, bytes.data, bytes.size, false, "uid 0", NULL);
+        } else if (r == 0 && change == HOLD) {
+                r = patch_store_set_state(store, "SUT-1", PATCH_STATE_HELD, "why", "uid 0", NULL);
+        } else if (r == 0) {
+                r = patch_store_remove(store, "SUT-1", NULL);
+        }
+        return r == 0 ? 0 : 1;
+}
+
+int main(int argc, char *argv[])
 {
         const struct CMUnitTest tests[] = {
+#ifdef SUTURE_FAULTS
+                cmocka_unit_test_setup_teardown(test_faults_injected, setup, teardown),
+#endif
                 cmocka_unit_test_setup_teardown(test_add_and_replace, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_states, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_supersedes, setup, teardown),
@@ -368,5 +453,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_power_cut, setup, teardown),
         };
 
+        if (argc == 3)
+                return change_only(argv);
+#ifdef SUTURE_FAULTS
+        program = argv[0];
+#endif
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
