@@ -13,6 +13,7 @@ import time
 
 DRIVERS = pathlib.Path(__file__).resolve().parent / 'drivers'
 WAIT_S = 60
+NOT_MAPPED = 'maps no module that the patch is for'
 
 
 class Broken(Exception):
@@ -86,7 +87,7 @@ def run_patch(suture, driver, spatch, digest):
     driver.wait_for(lambda: driver.pids and driver.count > 0, 'before the patch')
     pids = [word for pid in driver.pids for word in ('--pid', pid)]
     answer = suture.ask('apply', spatch, '--digest', digest, '--yes', '--json', *pids)
-    if answer.code == 0 and not answer.json.get('items'):
+    if (answer.code == 0 and not answer.json.get('items')) or NOT_MAPPED in causes(answer):
         raise Skipped('the driver has no process that maps this module')
     if answer.code != 0:
         raise Broken(f'apply: {causes(answer)}')
