@@ -423,9 +423,64 @@ static void test_journal(void **state)
         expect_sound(3, 0);
 }
 
-int main(void)
+#ifdef SUTURE_FAULTS
+
+static const char *program;
+
+/* A writer ends at every step, also of beginning a new file: the log is sound after each. */
+static void test_faults_injected(void **state)
+{
+        (void)state;
+        for (int round = 0; round < 4; round++) {
+                const char *fault = round % 2 ? "fail" : "kill";
+                bool rotate = round >= 2;
+
+                for (int point = 1;; point++) {
+                        _cleanup_verdict_ struct audit_verdict verdict = { 0 };
+                        char command[512];
+                        int status;
+
+                        teardown(NULL);
+                        setup(NULL);
+                        make_log(3);
+                        snprintf(command, sizeof(command), "SUTURE_FAULT=%s:%d exec %s %s %s %d "
+                                 "2>/dev/null", fault, point, program, path, state_folder, rotate);
+                        status = system(command);
+                        verdict = verify();
+                        assert_true(verdict.sound);
+                        make_log(2);
+                        audit_verdict_done(&verdict);
+                        verdict = verify();
+                        assert_true(verdict.sound);
+                        if (status == 0) {
+                                assert_true(point > 5);
+                                break;
+                        }
+                }
+        }
+}
+
+#endif
+
+/* PROGRAM PATH STATE-FOLDER MAX-BYTES appends one entry and exits with 0 if it was done. */
+static int append_only(char *argv[])
+{
+        const struct audit_log_options options = {
+                .path = argv[1], .state_folder = argv[2], .max_bytes = (uint64_t)atoi(argv[3]),
+        };
+        _cleanup_log_ struct audit_log *log = NULL;
+
+        if (audit_log_open(&options, &log, NULL) < 0)
+                return 1;
+        return audit_log_append(log, "event", 0, 1, NULL, NULL) == 0 ? 0 : 1;
+}
+
+int main(int argc, char *argv[])
 {
         const struct CMUnitTest tests[] = {
+#ifdef SUTURE_FAULTS
+                cmocka_unit_test_setup_teardown(test_faults_injected, setup, teardown),
+#endif
                 cmocka_unit_test_setup_teardown(test_append, setup, teardown),
                 cmocka_unit_test(test_changed),
                 cmocka_unit_test(test_removed),
@@ -441,5 +496,10 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_journal, setup, teardown),
         };
 
+        if (argc == 4)
+                return append_only(argv);
+#ifdef SUTURE_FAULTS
+        program = argv[0];
+#endif
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
