@@ -27,13 +27,14 @@ from harness import VICTIMS, check, equal, test, wait_for        # noqa: E402
 GUARD_RUN = os.environ.get('GUARD_RUN', 'guard-run')
 PROGRAMS = ['once-pie', 'once-nopie', 'once-static', 'once-static-pie']
 NOBODY = 65534
+LONG = 'GUARD_LONG' in os.environ
 HANG_S = 4.0  # the guard promises 2; the rest is for a machine that is busy with other things
 
 
 class Guard:
     """A running guard, and the reports it has made."""
 
-    def __init__(self, *files, options=()):
+    def __init__(self, *files, options=(), fault=None):
         command = [GUARD_RUN, *options]
         for name in PROGRAMS:
             command += ['--watch', VICTIMS / name, VICTIMS / f'{name}.1.spatch']
@@ -41,7 +42,8 @@ class Guard:
         for file in files:
             command += ['--watch', file]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
-                                        text=True, preexec_fn=harness.die_with_parent)
+                                        text=True, preexec_fn=harness.die_with_parent,
+                                        env={**os.environ, **({'SUTURE_FAULT': fault} if fault else {})})
         self.lines = []
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -365,7 +367,7 @@ class Storm:
 def disturb(guard, send, times):
     storm = Storm()
     try:
-        for _ in range(times):
+        for _ in range(times * (10 if LONG else 1)):
             time.sleep(random.uniform(0.0, 0.6))
             send(guard)
     finally:
@@ -435,6 +437,25 @@ def its_owner_killed_in_a_storm():
 
 
 @test
+def dies_at_every_step():
+    """In builds with faults a worker is killed at its first, second, third step ..., until there is no
+    further one: the program always begins, whole."""
+    if 'GUARD_FAULTS' not in os.environ:
+        raise harness.Skipped('this build has no faults (-Dfaults=true)')
+    for step in range(1, 200):
+        with Guard(fault=f'kill:{step}') as guard:
+            for name in PROGRAMS + ['once-lib']:
+                answer = run(VICTIMS / name)
+                check(answer in ('fixed', 'vulnerable'), f'{name} at step {step}: {answer!r}')
+            check(run(VICTIMS / 'once-load', VICTIMS / 'libsubject.so').startswith(
+                ('fixed', 'vulnerable')), f'once-load at step {step}')
+            if not [line for line in guard.said('failed') if 'worker' in line]:
+                break
+    check(step > 10, f'there were only {step} steps')
+    equal(answer, 'fixed', 'past the last step')
+
+
+@test
 def killed_programs_leave_the_guard_whole():
     with Guard() as guard:
         for _ in range(150):
@@ -462,7 +483,7 @@ def stopped_programs_stay_stopped():
 @test
 def other_programs_do_not_fail():
     with Guard() as guard:
-        loop = 'for i in $(seq 1000); do /bin/true || echo failed; done'
+        loop = f'for i in $(seq {5000 if LONG else 1000}); do /bin/true || echo failed; done'
         shells = [subprocess.Popen(['bash', '-c', loop], stdout=subprocess.PIPE, text=True)
                   for _ in range(4)]
         equal([shell.communicate()[0] for shell in shells], [''] * 4, 'failures')
