@@ -262,8 +262,9 @@ static int judge_shipped_code(struct extraction *extraction, const struct atom *
                             "%s has %llu bytes, too short for a jump, and no room behind it",
                             atom_label(original), (unsigned long long)original->shipped_size);
         else if (is_main)
-                r = FINDING(extraction, "SB117", true, original, err,
-                            "main runs for as long as the program does");
+                return FINDING(extraction, "SB132", false, original, err,
+                               "main is replaced, so only processes that start later take the "
+                               "patch");
         else if (consistency == PATCH_STRICT && code_never_returns(code, original->shipped_size))
                 r = FINDING(extraction, "SB117", true, original, err,
                             "%s has no way back to its caller", atom_label(original));

@@ -190,7 +190,7 @@ const struct build_rule build_rules[] = {
                 .remedy = "Move the changed part to a function that it calls. An event loop that "
                           "does return and is entered again may be declared with SUTURE_ENTRY "
                           "(suture/patch.h): the next call runs new code.",
-                .example = "int main(void) { for (;;) serve(); }",
+                .example = "void worker(void) { for (;;) serve(next_request()); }",
         },
         {
                 .code = "SB118",
@@ -331,6 +331,18 @@ const struct build_rule build_rules[] = {
                 .remedy = "Nothing has to be done unless another module is to call it; that one "
                           "has to wait for the fixed package.",
                 .example = "+int conn_set_limit(struct conn *conn, size_t limit)   /* exported */",
+        },
+        {
+                .code = "SB132",
+                .title = "main is replaced",
+                .why = "A process that runs has main on its stack to its end and stays busy: "
+                       "suture apply changes nothing in it and says so. A process that starts "
+                       "later is patched at its entry point, before main is called, by the guard "
+                       "of sutured. For a tool that runs briefly that is all there is to do. This "
+                       "is a warning.",
+                .remedy = "For a service, move the changed part to a function that main calls, so "
+                          "that running processes can take the patch too.",
+                .example = "+        if (argc > MAX_FILES) usage();   /* in main */",
         },
         {
                 .code = "SB201",
