@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/facts.h"
 #include "live/entry.h"
 
 #define PATIENCE_NS 30000000000u   /* for libraries whose constructors take long */
@@ -56,6 +57,13 @@ static bool beat(void *context)
 
 static void fill(struct guard_report *report, const struct entry_report *entry)
 {
+        struct facts facts;
+
+        if (facts_read(report->pid, &facts, NULL) == 0) {
+                report->start_ticks = facts.process.start_ticks;
+                report->main = facts.main;
+                memcpy(report->service, facts.service, sizeof(report->service));
+        }
         report->linking_ns = entry->linking_ns;
         report->held_ns = entry->held_ns;
         snprintf(report->patches, sizeof(report->patches), "%.127s", entry->names);
@@ -108,6 +116,8 @@ static bool patch_at_entry(struct work *work, struct entry *entry, struct guard_
         int r = entry_patch(entry, work->settings->patches, work->settings->n_patches, beat, work,
                             &done, &err);
 
+        if (r == 0)
+                fill(report, &done);
         (void)let_go(work, entry);
         if (r == ENTRY_GONE)
                 return false;
@@ -118,7 +128,6 @@ static bool patch_at_entry(struct work *work, struct entry *entry, struct guard_
                 snprintf(report->text, sizeof(report->text), "%.319s", err.cause);
                 return true;
         }
-        fill(report, &done);
         report->event = done.n_failed > 0 ? GUARD_FAILED : GUARD_STARTED;
         return done.n_failed + done.n_patched > 0;
 }

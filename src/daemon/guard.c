@@ -62,6 +62,13 @@ void guard_part_begin(const char *name, pid_t owner)
         sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What else the owner has open is not the guard's: others would wait for the end of it. */
+static void keep_only(int *socket)
+{
+        *socket = dup2(*socket, STDERR_FILENO + 1) >= 0 ? STDERR_FILENO + 1 : *socket;
+        close_range(STDERR_FILENO + 2, ~0u, 0);
+}
+
 static int start(struct guard *guard, struct error *err)
 {
         int sockets[2], room = REPORT_ROOM;
@@ -73,7 +80,7 @@ static int start(struct guard *guard, struct error *err)
         guard->started_at_ns = clock_now_ns();
         guard->keeper = fork();
         if (guard->keeper == 0) {
-                close(sockets[0]);
+                keep_only(&sockets[1]);
                 guard_keeper_run(&guard->settings, sockets[1], owner);
         }
         close(sockets[1]);

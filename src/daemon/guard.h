@@ -39,6 +39,9 @@ struct guard_report {
         uint64_t linking_ns;    /* from exec to entry point, which the linker would take anyway */
         uint64_t held_ns;       /* at the entry point */
         uint64_t gap_ns;        /* the old code could run for so long */
+        uint64_t start_ticks;   /* STARTED, LATE: which process it is, and of what; see facts.h */
+        bool main;
+        char service[256];
         char patches[128];      /* "A.1 B.2" */
         char text[320];
 };

@@ -272,6 +272,20 @@ static int patch_module(struct target *target, uint64_t address, const struct pa
         return outcome_error(target, r, err);
 }
 
+static entry_wanted *wanted_asked;
+static void *wanted_context;
+
+void entry_set_wanted(entry_wanted *wanted, void *context)
+{
+        wanted_asked = wanted;
+        wanted_context = context;
+}
+
+static bool is_wanted(pid_t pid, const struct patch *patch)
+{
+        return !wanted_asked || wanted_asked(wanted_context, pid, patch);
+}
+
 static void patch_held(struct entry *entry, const struct patch *const *patches, size_t n_patches,
                        struct entry_report *report)
 {
@@ -288,7 +302,7 @@ static void patch_held(struct entry *entry, const struct patch *const *patches, 
                         if (r != 0 || i >= target->modules.n_items)
                                 break;
                         spec = patch_find_target(patches[p], &target->modules.items[i].build_id);
-                        if (!spec)
+                        if (!spec || !is_wanted(target->pid, patches[p]))
                                 continue;
                         r = patch_module(target, target->modules.items[i].address, patches[p],
                                          spec, &report->error);
@@ -625,6 +639,7 @@ static bool find_wanted(pid_t pid, const struct patch *const *patches, size_t n_
                 wanted[i] = false;
                 for (size_t j = 0; j < modules.n_items && !wanted[i]; j++)
                         wanted[i] = patch_find_target(patches[i], &modules.items[j].build_id);
+                wanted[i] = wanted[i] && is_wanted(pid, patches[i]);
                 any = any || wanted[i];
         }
         return any;

@@ -45,6 +45,13 @@ int entry_take_exec(pid_t pid, pid_t tid, struct entry **ret, struct error *err)
  */
 int entry_take_library(pid_t pid, pid_t tid, bool local, struct entry **ret, struct error *err);
 
+/*
+ * Asked for every process and patch that is for one of its modules, when the program is known; false
+ * leaves that patch out. For the whole of this process and the ones it forks; NULL: all are wanted.
+ */
+typedef bool entry_wanted(void *context, pid_t pid, const struct patch *patch);
+void entry_set_wanted(entry_wanted *wanted, void *context);
+
 /* True if a program could not be let go: the end of this process, which should be soon, does it. */
 bool entry_is_stuck(void);
 
