@@ -14,6 +14,7 @@ import time
 DRIVERS = pathlib.Path(__file__).resolve().parent / 'drivers'
 WAIT_S = 60
 NOT_MAPPED = 'maps no module that the patch is for'
+REPLACES_MAIN = 'SB132'
 
 
 class Broken(Exception):
@@ -83,12 +84,15 @@ class Driver:
         return code
 
 
-def run_patch(suture, driver, spatch, digest):
+def run_patch(suture, driver, spatch, digest, replaces_main):
     driver.wait_for(lambda: driver.pids and driver.count > 0, 'before the patch')
     pids = [word for pid in driver.pids for word in ('--pid', pid)]
     answer = suture.ask('apply', spatch, '--digest', digest, '--yes', '--json', *pids)
     if (answer.code == 0 and not answer.json.get('items')) or NOT_MAPPED in causes(answer):
         raise Skipped('the driver has no process that maps this module')
+    if answer.code != 0 and replaces_main and 'main' in causes(answer):
+        driver.goes_on('with no patch')
+        raise Skipped('main is replaced, so only processes that start later take it (SB132)')
     if answer.code != 0:
         raise Broken(f'apply: {causes(answer)}')
     driver.goes_on('with the patch')
@@ -106,14 +110,15 @@ def causes(answer):
     return next((str(text) for text in found if text), f'exit code {answer.code}')
 
 
-def exercise(suture, name, folder, spatch, digest):
-    """{"outcome": "ok" | "failed" | "skipped", "text": sentence}"""
+def exercise(suture, name, folder, spatch, made):
+    """{"outcome": "ok" | "failed" | "skipped", "text": sentence}; `made` is the result of the build."""
     program = DRIVERS / name
     if not os.access(program, os.X_OK):
         return {'outcome': 'skipped', 'text': 'no driver for this source'}
     driver = Driver(program, folder)
     try:
-        run_patch(suture, driver, spatch, digest)
+        run_patch(suture, driver, spatch, made['digest'],
+                  any(finding[0] == REPLACES_MAIN for finding in made['findings']))
         code = driver.stop()
         if code != 0:
             raise Broken(f'the driver ended with {code}')

@@ -117,15 +117,15 @@ class Job:
                     known['outcome'] != 'made' or self.suture.stop.is_set() or \
                     not self.wanted(known['fix']):
                 continue
-            live = self.exercise(folder, self.patch_file(known['fix']), known['digest'])
+            live = self.exercise(folder, self.patch_file(known['fix']), known)
             self.version = known['version']
             self.result(known['fix'], **{name: value for name, value in known.items() if name not in
                                          ('kind', 'source', 'version', 'fix', 'live')}, live=live)
 
-    def exercise(self, folder, spatch, digest):
+    def exercise(self, folder, spatch, made):
         driver, packages = COMPANIONS.get(self.row.source, (self.row.source, ()))
         if not packages:
-            return exercise.exercise(self.suture, driver, folder, spatch, digest)
+            return exercise.exercise(self.suture, driver, folder, spatch, made)
         both = self.folder / 'live'
         try:
             if not both.exists():
@@ -133,7 +133,7 @@ class Job:
                 self.archive.add_packages(packages, both)
         except debian.Absent as error:
             return {'outcome': 'skipped', 'text': str(error)}
-        return exercise.exercise(self.suture, driver, both, spatch, digest)
+        return exercise.exercise(self.suture, driver, both, spatch, made)
 
     def patch_file(self, label):
         return self.spatches / (label.replace(' ', '_').replace('/', '_')[:100] + '.spatch')
@@ -230,7 +230,7 @@ class Job:
         if build.PACKAGE_FAILED in made['sentence']:
             self.no_package = made['sentence']
         if made['outcome'] == 'made' and not self.arguments.no_live:
-            made['live'] = self.exercise(folder, file, made['digest'])
+            made['live'] = self.exercise(folder, file, made)
         self.result(label, **facts, **made)
 
 

@@ -8,6 +8,7 @@ import collections
 import os
 import platform
 import re
+import statistics
 
 WHOLE = 'all fixes in one patch'
 COUNTED = ('made', 'refused', 'failed')
@@ -93,10 +94,32 @@ def head(results, n_rows):
         '',
         f'Of the {found["made"]} patches, {live["ok"]} were applied to a busy process whose results '
         'were checked before, with and after the patch, and rolled back; '
-        f'{live["failed"]} failed at that and {live["skipped"]} were not tried (the table says why).',
+        f'{live["failed"]} failed at that and {live["skipped"]} were not tried (the table says why). '
+        f'{starts_only(fixes)} of them replace `main` of a program, so that only processes which '
+        'start later take them there (SB132).',
+        '',
+        seconds(fixes),
         '',
     ]
     return lines
+
+
+def starts_only(fixes):
+    return sum(result['outcome'] == 'made' and
+               any(finding[0] == 'SB132' for finding in result.get('findings', []))
+               for result in fixes)
+
+
+def seconds(fixes):
+    found = sorted(result['seconds'] for result in fixes
+                   if result['outcome'] in COUNTED and result.get('seconds'))
+    if not found:
+        return ''
+    sizes = sorted(result['size'] for result in fixes if result.get('size'))
+    return f'One fix takes {statistics.median(found):.0f} s in the middle, {found[-1]:.0f} s at most, ' \
+           f'the package being built already; {sum(one < 60 for one in found)} of {len(found)} take ' \
+           f'less than 60 s. A patch file has {statistics.median(sizes):,.0f} bytes in the middle, ' \
+           f'{sizes[-1]:,} at most.'
 
 
 def rules(results):
