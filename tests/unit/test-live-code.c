@@ -75,6 +75,9 @@ __asm__(".pushsection .text.subjects, \"ax\", @progbits\n"
         CASE(r_jecxz, "jecxz 1f\n nop\n nop\n nop\n1: ret", "")
         CASE(r_xbegin, "xbegin 1f\n xend\n1: ret", "")
         CASE(r_undecodable, "lea 1(%rdi), %rax\n ret\n .byte 0x06", "")
+        CASE(r_call_early, "push %rbx\n call *%rax\n pop %rbx\n nop\n ret", "")
+        CASE(r_call_at_once, "call *(%rdi)\n inc %rax\n ret", "")
+        CASE(r_call_stack, "sub $8, %rsp\n call *24(%rsp)\n add $8, %rsp\n ret", "")
         CASE(n_short_then_code, "mov %edi, %eax\n ret", "mov %esi, %eax\n ret\n")
         CASE(n_short_then_data, "mov %edi, %eax\n ret", ".byte 0x06, 0x07\n")
         ".balign 4096\n"
@@ -107,7 +110,8 @@ struct subject {
         f(c_four_short)
 #define REFUSED(f)                                                                            \
         f(r_branch_back) f(r_branch_forward) f(r_late_branch) f(r_loop) f(r_jrcxz)            \
-        f(r_jecxz) f(r_xbegin) f(r_undecodable)
+        f(r_jecxz) f(r_xbegin) f(r_undecodable) f(r_call_early) f(r_call_at_once)             \
+        f(r_call_stack)
 #define WITHOUT_ROOM(f) f(n_short_then_code) f(n_short_then_data)
 #define ROW(name) SUBJECT(name),
 
@@ -245,6 +249,28 @@ static void padding_ends_where_a_function_could_begin(void **state)
 
                 assert_int_equal(r, room ? 0 : ARCH_NO_ROOM);
         }
+}
+
+extern const uint8_t a_reads[], a_overwrites[], a_calls[], a_other[];
+__asm__(".pushsection .text.subjects, \"ax\", @progbits\n"
+        "a_reads: push %rbp\n mov %rdx, %rbp\n mov 80(%rdx), %rax\n ret\n"
+        "a_overwrites: mov 80(%rsp), %rax\n mov 8(%rdx), %edx\n mov 80(%rdx), %rax\n ret\n"
+        "a_calls: call add_1000\n mov 80(%rdx), %rax\n ret\n"
+        "a_other: mov 72(%rdx), %rax\n mov 80(%rcx), %rax\n mov 80(%rdx,%rax), %rax\n"
+        " lea 80(%rdx), %rax\n ret\n .byte 6\n"
+        ".skip 64, 0x90\n"
+        ".popsection\n");
+
+static void a_structure_is_known_by_what_is_read_of_it(void **state)
+{
+        (void)state;
+        assert_true(arch_third_argument_is_read(a_reads, 64, 80));
+        assert_false(arch_third_argument_is_read(a_reads, 5, 80));
+        assert_false(arch_third_argument_is_read(a_reads, 0, 80));
+        assert_false(arch_third_argument_is_read(a_overwrites, 64, 80));
+        assert_false(arch_third_argument_is_read(a_calls, 64, 80));
+        assert_false(arch_third_argument_is_read(a_other, 64, 80));
+        assert_true(arch_third_argument_is_read(a_other, 64, 72));
 }
 
 static void a_place_out_of_reach_is_refused(void **state)
@@ -446,6 +472,7 @@ int main(void)
                 cmocka_unit_test(what_cannot_be_moved_is_refused),
                 cmocka_unit_test(padding_counts_only_as_far_as_it_can_be_read),
                 cmocka_unit_test(padding_ends_where_a_function_could_begin),
+                cmocka_unit_test(a_structure_is_known_by_what_is_read_of_it),
                 cmocka_unit_test(a_place_out_of_reach_is_refused),
                 cmocka_unit_test(jumps_lead_where_they_say),
                 cmocka_unit_test(a_slot_stub_jumps_through_its_slot),

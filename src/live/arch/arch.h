@@ -90,6 +90,8 @@ int64_t arch_function_result(const struct user_regs_struct *regs);
 int64_t arch_regs_system_call(const struct user_regs_struct *regs);
 /* The second argument of the system call that a thread is in. */
 uint64_t arch_regs_second_argument(const struct user_regs_struct *regs);
+/* At the exit of a system call: it was to wait for a lock (futex(2)), was interrupted, not woken. */
+bool arch_regs_waits_for_lock(const struct user_regs_struct *regs);
 
 /* --- The stop at a program's entry -------------------------------------------------------- */
 
@@ -124,6 +126,12 @@ bool arch_jump(uint64_t from, uint64_t to, uint8_t ret[static ARCH_JUMP_SIZE]);
 bool arch_jump_target(const uint8_t code[static ARCH_JUMP_SIZE], uint64_t from, uint64_t *ret_to);
 /* Bytes at the beginning of a function that a jump must leave alone (a landing pad). */
 size_t arch_entry_skip(const uint8_t *code, size_t size);
+
+/*
+ * True if the function's code, before it has overwritten its third argument, reads memory at
+ * `offset` (below 128) from there: so much is the structure that it is given known to hold.
+ */
+bool arch_third_argument_is_read(const uint8_t *code, size_t size, uint8_t offset);
 
 struct arch_displaced {
         uint8_t code[ARCH_DISPLACED_MAX];   /* the displaced instructions and a jump behind them */

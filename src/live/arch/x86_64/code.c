@@ -225,7 +225,7 @@ static bool uses_stack_pointer(const struct instruction *instruction)
 /*
  * A call whose end is not overwritten returns there, as it always did, and not to the moved copy:
  * whoever unwinds the stack meanwhile knows the function, but nothing of the copy. So it becomes a push
- * and a jump.
+ * and a jump. One whose end is overwritten, or that reads the stack pointer, can't be moved.
  */
 static bool emit_call(struct arch_displaced *out, const struct instruction *instruction,
                       const uint8_t *code, uint64_t at, uint64_t place)
@@ -242,6 +242,43 @@ static bool emit_call(struct arch_displaced *out, const struct instruction *inst
         memcpy(bytes, code, instruction->decoded.length); /* ff /2 becomes ff /4 */
         bytes[instruction->decoded.raw.modrm.offset] ^= 0x30;
         return emit_instruction(out, &jump, bytes, at, place);
+}
+
+static bool writes(const struct instruction *instruction, ZydisRegister reg)
+{
+        for (size_t i = 0; i < instruction->decoded.operand_count; i++) {
+                const ZydisDecodedOperand *operand = &instruction->operands[i];
+
+                if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+                    ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64,
+                                                     operand->reg.value) == reg)
+                        return true;
+        }
+        return false;
+}
+
+bool arch_third_argument_is_read(const uint8_t *code, size_t size, uint8_t offset)
+{
+        struct instruction instruction;
+
+        for (size_t at = 0; at < size; at += instruction.decoded.length) {
+                if (!decode(code + at, size - at, &instruction) || is_call(&instruction))
+                        return false;
+                for (size_t i = 0; i < instruction.decoded.operand_count; i++) {
+                        const ZydisDecodedOperand *operand = &instruction.operands[i];
+
+                        if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                            operand->mem.type == ZYDIS_MEMOP_TYPE_MEM &&
+                            operand->mem.base == ZYDIS_REGISTER_RDX &&
+                            operand->mem.index == ZYDIS_REGISTER_NONE &&
+                            operand->mem.disp.value == offset)
+                                return true;
+                }
+                if (writes(&instruction, ZYDIS_REGISTER_RDX))
+                        return false;
+        }
+        return false;
 }
 
 static bool ends_flow(const struct instruction *instruction)
@@ -283,8 +320,10 @@ int arch_displace(const uint8_t *code, size_t size, size_t room, size_t skip, ui
 
                 if (!decode(code + at, size - at, &instruction))
                         return ARCH_NOT_DISPLACEABLE;
-                calls = is_call(&instruction) && !uses_stack_pointer(&instruction) &&
-                        at + instruction.decoded.length >= end;
+                calls = is_call(&instruction);
+                if (calls && (at + instruction.decoded.length < end ||
+                              uses_stack_pointer(&instruction)))
+                        return ARCH_NOT_DISPLACEABLE;
                 ok = calls ? emit_call(&out, &instruction, code + at, address + at, place)
                            : emit_instruction(&out, &instruction, code + at, address + at, place);
                 if (!ok)

@@ -8,9 +8,11 @@
 #include "live/arch/arch.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <syscall.h>
 
 /* Linux include/linux/errno.h; never seen by user space except by a tracer. */
+#define ERESTARTSYS 512
 #define ERESTARTNOHAND 514
 
 #define USER_CS_64 0x33
@@ -97,4 +99,10 @@ bool arch_regs_restart_quietly(struct user_regs_struct *regs)
 uint64_t arch_regs_second_argument(const struct user_regs_struct *regs)
 {
         return regs->rsi;
+}
+
+bool arch_regs_waits_for_lock(const struct user_regs_struct *regs)
+{
+        return regs->orig_rax == SYS_futex && (regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT &&
+               (int64_t)regs->rax == -ERESTARTSYS;
 }
