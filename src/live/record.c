@@ -93,7 +93,7 @@ void record_init(struct record *record, uint64_t address, uint32_t capacity,
 {
         *record = (struct record){ 0 };
         memcpy(record->header.magic, RECORD_MAGIC, sizeof(record->header.magic));
-        record->header.version = RECORD_VERSION;
+        record->header.version = RECORD_VERSION_FIRST;
         record->header.address = address;
         record->header.capacity = capacity;
         record->header.region_size = (uint32_t)record_region_size(capacity);
@@ -158,8 +158,18 @@ bool record_set_slot(struct record *record, size_t function, uint64_t to)
         return true;
 }
 
+static uint32_t version_for(const struct record *record)
+{
+        for (size_t i = 0; i < RECORD_LEVELS; i++)
+                if (record->levels[i].role != RECORD_ROLE_NONE &&
+                    (record->levels[i].flags & RECORD_LEVEL_REGISTERS))
+                        return RECORD_VERSION_REGISTERS;
+        return RECORD_VERSION_FIRST;
+}
+
 int record_commit(struct target *target, struct record *record, struct error *err)
 {
+        record->header.version = version_for(record);
         record->header.n_functions = (uint32_t)record->n_functions;
         record->header.sequence++;
         record->header.checksum = head_checksum(record);
@@ -180,7 +190,7 @@ static const char *header_problem(const struct record *record, uint64_t address)
 {
         const struct record_header *header = &record->header;
 
-        if (header->version != RECORD_VERSION)
+        if (header->version != RECORD_VERSION_FIRST && header->version != RECORD_VERSION_REGISTERS)
                 return "written by another version of suture";
         if (header->address != address)
                 return "its own address is wrong";

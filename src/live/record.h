@@ -26,7 +26,12 @@
 #include "patch/patch.h"
 
 #define RECORD_MAGIC "SUTURE\0\1"
-#define RECORD_VERSION 1
+/*
+ * The older version, which earlier sutures know, as long as it says all: those must not unmap what
+ * is registered (RECORD_LEVEL_REGISTERS), and refuse a record of a version that they don't know.
+ */
+#define RECORD_VERSION_FIRST 1
+#define RECORD_VERSION_REGISTERS 2
 #define RECORD_LEVELS 8
 #define RECORD_SLOTS 1408           /* offset of the slots */
 #define RECORD_CAPACITY_MIN 64      /* slots */

@@ -54,7 +54,7 @@ static void make_plausible(uint8_t *data, size_t size, unsigned int seed)
         size_t head;
 
         memcpy(header->magic, RECORD_MAGIC, sizeof(header->magic));
-        header->version = RECORD_VERSION;
+        header->version = RECORD_VERSION_FIRST + header->version % 2;
         header->address = ADDRESS;
         header->capacity = RECORD_CAPACITY_MIN + seed % 4;
         header->region_size = (uint32_t)record_region_size(header->capacity);

@@ -213,7 +213,7 @@ static void contradictions_are_noticed(void **state)
 #define HEADER(field, value) { offsetof(struct record_header, field),                         \
                                sizeof(((struct record_header *)0)->field), value }
                 HEADER(version, 0),
-                HEADER(version, 2),
+                HEADER(version, 3),
                 HEADER(address, 0),
                 HEADER(address, UINT64_MAX),
                 HEADER(region_size, 0),
@@ -398,6 +398,27 @@ static void only_anonymous_code_may_hold_a_record(void **state)
         assert_false(record_may_be_at(&other));
 }
 
+/* An earlier suture would unmap what is registered, so it must not know such a record. */
+static void only_what_is_registered_makes_a_new_version(void **state)
+{
+        _cleanup_(record_done) struct record record, copy = { 0 };
+        struct record_level *retired;
+
+        (void)state;
+        memset(&record, 0, sizeof(record));
+        write_record(&record);
+        assert_int_equal(record.header.version, 1);
+        retired = record_level_add(&record);
+        retired->role = RECORD_ROLE_RETAINED;
+        retired->flags = RECORD_LEVEL_REGISTERS;
+        assert_int_equal(record_commit(&target, &record, NULL), 0);
+        assert_int_equal(record.header.version, 2);
+        assert_int_equal(read_from(region, region_size, &copy), 0);
+        *retired = (struct record_level){ 0 };
+        assert_int_equal(record_commit(&target, &record, NULL), 0);
+        assert_int_equal(record.header.version, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -407,6 +428,7 @@ int main(void)
                 cmocka_unit_test(contradictions_are_noticed),
                 cmocka_unit_test(only_functions_in_use_need_their_jumps),
                 cmocka_unit_test(levels_have_roles),
+                cmocka_unit_test(only_what_is_registered_makes_a_new_version),
                 cmocka_unit_test(a_long_name_is_cut),
                 cmocka_unit_test(parts_do_not_overlap),
                 cmocka_unit_test(slots_have_a_reach),
