@@ -109,11 +109,13 @@ struct call_list {
         const struct call_terms *terms; /* NULL: any thread */
         bool any_stack;                 /* also threads that are not on a stack of their own */
         bool stub_lost;
+        bool locked;                    /* taken back out of the function, see call_terms */
 };
 
 enum thread_outcome {
         THREAD_UNFIT = 1,       /* use another one, or this one later */
         THREAD_INTERRUPTED = 2, /* a signal came in between; list->done calls were made */
+        THREAD_LOCKED = 3,      /* it waited for a lock, and has nothing to do with the call now */
 };
 
 /*
@@ -204,6 +206,26 @@ static bool at_our_call(const struct tracee *tracee, const struct call_list *lis
                arch_regs_pc(&tracee->regs) == list->stub + list->stub_return;
 }
 
+/*
+ * The function takes too long. A lock may never be given back: in a child that was forked while
+ * another thread held it. Waiting for it is all that has happened then, unless the thread was woken
+ * just now, which the system call's result tells; so the thread can be taken home.
+ */
+static int take_home(struct tracee *tracee, const struct user_regs_struct *original,
+                     struct error *err)
+{
+        int r;
+
+        tracee_interrupt(tracee);
+        r = tracee_wait(tracee, clock_now_ns() + STOP_WAIT_NS, err);
+        if (r != 0)
+                return r < 0 ? r : THREAD_UNFIT;
+        if (!tracee_at_system_call(tracee) || !arch_regs_waits_for_lock(&tracee->regs))
+                return THREAD_UNFIT;
+        r = finish(tracee, original, err);
+        return r ? r : THREAD_LOCKED;
+}
+
 static int watch(struct tracee *tracee, struct call_list *list,
                  const struct user_regs_struct *original, struct error *err)
 {
@@ -217,6 +239,8 @@ static int watch(struct tracee *tracee, struct call_list *list,
                         r = tracee_wait(tracee, deadline_ns, err);
                 if (r < 0)
                         return r;
+                if (r == TRACEE_SLOW && list->terms)
+                        return take_home(tracee, original, err);
                 if (r > 0 || tracee_did_exec(tracee)) /* gone, or it does not come back */
                         return THREAD_UNFIT;
                 if (tracee->signal && list->calls) {
@@ -343,6 +367,7 @@ static int call_on_stopped(struct target *target, struct tracee *tracee, struct 
         if (r != 0)
                 return r;
         r = watch(tracee, list, &original, err);
+        list->locked = r == THREAD_LOCKED;
         if (r == THREAD_UNFIT && list->done == 0 && !list->calls) /* never start it twice */
                 return error_set(err, EXIT_CODE_ERROR, 0, "see what the hook does",
                                  "a hook of the patch did not return in thread %d", tracee->tid);
@@ -396,6 +421,14 @@ static int lose_stub(struct target *target)
         return TARGET_BUSY;
 }
 
+static int find_locked(struct target *target)
+{
+        error_set(&target->busy, EXIT_CODE_ERROR, 0,
+                  "try again; if it persists, restart the program with the fixed version",
+                  "a lock of the C++ runtime in pid %d is not given back", target->pid);
+        return TARGET_BUSY;
+}
+
 /* Goes round the threads until the list is through. */
 static int run_list(struct target *target, struct call_list *list, size_t wanted,
                     struct error *err)
@@ -427,6 +460,8 @@ static int run_list(struct target *target, struct call_list *list, size_t wanted
                                 return 0;
                         if (list->stub_lost)
                                 return lose_stub(target);
+                        if (list->locked)
+                                return find_locked(target);
                 }
         }
         error_set(&target->busy, EXIT_CODE_ERROR, 0,
@@ -465,7 +500,7 @@ int target_call_function_if(struct target *target, const struct call_terms *term
                                   .stub_return = arch_function_stub_return,
                                   .function = function,
                                   .argument = argument,
-                                  .wait_ns = FUNCTION_WAIT_NS };
+                                  .wait_ns = terms ? terms->wait_ns : FUNCTION_WAIT_NS };
 
         return run_list(target, &list, 1, err);
 }

@@ -34,6 +34,8 @@ struct call_terms {
         const struct code_range *avoid; /* it must not be in this code, nor come back to it */
         size_t n_avoid;
         bool waiting;               /* it waits in the kernel, and so is in no allocator */
+        uint64_t wait_ns;           /* for the function; then a thread that does no more than wait
+                                     * for a lock is taken back out of it: TARGET_BUSY */
         unsigned rounds;            /* over all threads, before it is TARGET_BUSY */
 };
 /* target_call_function on a thread that fits `terms`. */

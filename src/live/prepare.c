@@ -391,7 +391,8 @@ static int reuse_level(struct instance *instance, struct record_level **ret, str
                     memcmp(level->digest, instance->patch->digest.bytes, SHA256_SIZE) != 0 ||
                     level->code_size != instance->binding->code_size ||
                     level->data_size != instance->binding->data_size ||
-                    !maps_find(&target->maps, level->code_address))
+                    !maps_find(&target->maps, level->code_address) ||
+                    !registration_is_certain(target, level))
                         continue;
                 r = link_level(instance, level, err);
                 if (r == 0)

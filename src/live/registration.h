@@ -28,7 +28,7 @@ struct registration {
         uint64_t function, arguments[2];
         uint64_t before, after;     /* the states to note around the call */
         uint64_t add;               /* the function with which it was added */
-        uint64_t entries;           /* address of the first entry, which is its name */
+        uint64_t load;              /* of the runtime that it was added to; 0: not known */
         uint8_t room[192];          /* what the runtime keeps */
 };
 
@@ -47,6 +47,8 @@ struct record_level;
 enum registration_outcome {
         REGISTRATION_STAYS = 16,    /* it can't be removed now: the level must stay mapped */
 };
+/* Is it known of a level that was rolled back whether it is registered? Else it can't be used. */
+bool registration_is_certain(struct target *target, const struct record_level *level);
 /* Registers a level that was written. 0 (also if it is already), TARGET_GONE, TARGET_BUSY, fault. */
 int registration_add(struct instance *instance, const struct record_level *level,
                      struct error *err);
