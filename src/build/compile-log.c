@@ -338,6 +338,7 @@ static bool is_dropped(const char *word)
         static const char *const starts[] = {
                 "-o", "-l", "-L", "-Wl,", "-Wp,-MD", "-Wp,-MMD", "-MF", "-MT", "-MQ",
                 "-xc", "-xnone", "-save-temps=", "-gsplit-dwarf", "-ffunction-sections", "-fdata-sections",
+                "-fdebug-types-section",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(whole); i++)

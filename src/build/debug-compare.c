@@ -13,7 +13,8 @@
 #include "base/array.h"
 #include "base/buffer.h"
 
-enum { MAX_DEPTH = 24 }; /* of types within each other */
+enum { MAX_DEPTH = 24 };    /* of types within each other */
+enum { MAX_CALLBACKS = 2 }; /* of functions whose parameters lead to functions */
 
 /* --- What a type is ---------------------------------------------------------------------- */
 
@@ -76,8 +77,9 @@ static bool describe_member(Dwarf_Die *member, struct description *ret, unsigned
 {
         if (dwarf_tag(member) == DW_TAG_subprogram)
                 return describe_virtual(member, ret);
-        return buffer_printf(&ret->text, "@%lld:%lld ", member_place(member),
-                             number_of(member, DW_AT_bit_size, -1)) &&
+        return buffer_printf(&ret->text, "@%lld:%lld:%lld ", member_place(member),
+                             number_of(member, DW_AT_bit_size, -1),
+                             number_of(member, DW_AT_bit_offset, -1)) && /* until DWARF 4 */
                describe_own_type(member, ret, depth);
 }
 
@@ -201,34 +203,86 @@ static bool is_number(Dwarf_Die *die)
         return dwarf_tag(die) == DW_TAG_base_type || dwarf_tag(die) == DW_TAG_enumeration_type;
 }
 
-/* False only where both lead to something known, and that is not the same kind of thing. */
-static bool may_lead_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth)
+/* The name of a structure, or the one that a typedef gives to it; NULL if it has none. */
+static const char *structure_name(Dwarf_Die *type)
+{
+        Dwarf_Die at = *type, next;
+
+        for (unsigned i = 0; i < MAX_DEPTH && !debug_is_structure(dwarf_tag(&at)); i++) {
+                if (!debug_type_of(&at, &next))
+                        return NULL;
+                if (dwarf_tag(&at) == DW_TAG_typedef && debug_is_structure(dwarf_tag(&next)) &&
+                    !dwarf_diename(&next))
+                        return dwarf_diename(&at);
+                at = next;
+        }
+        return dwarf_diename(&at);
+}
+
+static bool members_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth);
+
+/* By its name, since one that has a name is compared by itself; else by its members. */
+static bool structures_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth)
+{
+        const char *m = structure_name(a), *n = structure_name(b);
+        Dwarf_Die p, q;
+
+        if (m && n)
+                return strcmp(m, n) == 0;
+        return m || n || !debug_strip(a, false, &p) || !debug_strip(b, false, &q) ||
+               members_alike(&p, &q, depth + 1);
+}
+
+static bool lead_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth);
+static bool signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size,
+                              unsigned depth);
+
+/* What two pointers lead to. */
+static bool targets_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth)
+{
+        Dwarf_Die p, q;
+        char what[128];
+
+        if (!debug_strip(a, false, &p) || !debug_strip(b, false, &q))
+                return true; /* void */
+        if ((is_number(&p) && size_of(&p) == 1) || (is_number(&q) && size_of(&q) == 1))
+                return true; /* bytes */
+        if (is_pointer(&p) && is_pointer(&q))
+                return lead_alike(&p, &q, depth + 1);
+        if (is_number(&p) && is_number(&q))
+                return size_of(&p) == size_of(&q);
+        if (dwarf_tag(&p) != dwarf_tag(&q))
+                return debug_is_structure(dwarf_tag(&p)) && debug_is_structure(dwarf_tag(&q)) &&
+                       structures_alike(a, b, depth);
+        if (debug_is_structure(dwarf_tag(&p)))
+                return structures_alike(a, b, depth);
+        return dwarf_tag(&p) != DW_TAG_subroutine_type || depth > MAX_CALLBACKS ||
+               !signature_differs(&p, &q, what, sizeof(what), depth + 1);
+}
+
+/*
+ * False only where pointers, in both or in what they consist of, lead to something known, and that
+ * is not the same kind of thing.
+ */
+static bool lead_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth)
 {
         Dwarf_Die p, q, x, y;
-        const char *m, *n;
 
-        if (depth > MAX_DEPTH || !debug_strip(a, false, &p) || !debug_strip(b, false, &q) ||
-            !is_pointer(&p) || !is_pointer(&q))
+        if (depth > MAX_DEPTH || !debug_strip(a, false, &p) || !debug_strip(b, false, &q))
                 return true;
-        if (!debug_type_of(&p, &x) || !debug_type_of(&q, &y) || !debug_strip(&x, false, &x) ||
-            !debug_strip(&y, false, &y))
-                return true; /* void */
-        if ((is_number(&x) && size_of(&x) == 1) || (is_number(&y) && size_of(&y) == 1))
-                return true; /* bytes */
-        if (is_pointer(&x) && is_pointer(&y))
-                return may_lead_alike(&x, &y, depth + 1);
-        if (is_number(&x) && is_number(&y))
-                return size_of(&x) == size_of(&y);
-        m = dwarf_diename(&x);
-        n = dwarf_diename(&y);
-        if (debug_is_structure(dwarf_tag(&x)) && debug_is_structure(dwarf_tag(&y)))
-                return !m || !n || strcmp(m, n) == 0;
-        return dwarf_tag(&x) == dwarf_tag(&y);
+        if (debug_is_structure(dwarf_tag(&p)) && debug_is_structure(dwarf_tag(&q)))
+                return structures_alike(a, b, depth);
+        if (!debug_type_of(&p, &x) || !debug_type_of(&q, &y))
+                return true;
+        if (dwarf_tag(&p) == DW_TAG_array_type && dwarf_tag(&q) == DW_TAG_array_type)
+                return lead_alike(&x, &y, depth + 1);
+        return !is_pointer(&p) || !is_pointer(&q) || targets_alike(&x, &y, depth);
 }
 
 /* --- Comparing --------------------------------------------------------------------------- */
 
-static bool describe_alike(Dwarf_Die *a, Dwarf_Die *b, bool members, bool parameters)
+static bool describe_alike(Dwarf_Die *a, Dwarf_Die *b, bool members, bool parameters,
+                           unsigned depth)
 {
         _cleanup_(description_done) struct description x = { .as_parameter = parameters };
         _cleanup_(description_done) struct description y = { .as_parameter = parameters };
@@ -238,7 +292,7 @@ static bool describe_alike(Dwarf_Die *a, Dwarf_Die *b, bool members, bool parame
 
         if (!ok || strcmp((char *)x.text.data, (char *)y.text.data) != 0)
                 return false;
-        return !debug_type_of(a, &p) || !debug_type_of(b, &q) || may_lead_alike(&p, &q, 0);
+        return !debug_type_of(a, &p) || !debug_type_of(b, &q) || lead_alike(&p, &q, depth);
 }
 
 struct part_list {
@@ -300,6 +354,51 @@ static void say_changed(struct debug_difference *ret, struct debug_named *x, str
                 snprintf(ret->what, sizeof(ret->what), "%s %s is another one", kind, x->name);
 }
 
+/* A name that says that nobody sets or reads the member. */
+static bool is_placeholder(const char *name)
+{
+        static const char *const words[] = { "pad", "reserv", "unused", "spare", "dummy",
+                                             "filler", "rsv" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (strcasestr(name, words[i]))
+                        return true;
+        return false;
+}
+
+/*
+ * Members at one place, alike but for their names. A new name for the same thing is harmless; but not
+ * one that another member has or had, nor one for a place that was not in use.
+ */
+static bool is_another(const struct part_list *a, const struct part_list *b, const char *old_name,
+                       const char *new_name)
+{
+        return strcmp(old_name, new_name) != 0 &&
+               (find_part(a, new_name) || find_part(b, old_name) || is_placeholder(old_name));
+}
+
+static bool parts_alike(const struct part_list *a, const struct part_list *b,
+                        struct debug_named *x, struct debug_named *y, unsigned depth)
+{
+        return x && y && describe_alike(&x->die, &y->die, true, false, depth) &&
+               !is_another(a, b, x->name, y->name);
+}
+
+static bool members_alike(Dwarf_Die *a, Dwarf_Die *b, unsigned depth)
+{
+        _cleanup_(part_list_done) struct part_list x = { 0 }, y = { 0 };
+
+        if (depth > MAX_DEPTH)
+                return true;
+        if (size_of(a) != size_of(b) || !list_parts(a, &x) || !list_parts(b, &y) ||
+            x.n_items != y.n_items)
+                return false;
+        for (size_t i = 0; i < x.n_items; i++)
+                if (!parts_alike(&x, &y, &x.items[i], &y.items[i], depth))
+                        return false;
+        return true;
+}
+
 /* The first difference, in the order of the members. */
 static bool find_difference(struct part_list *a, struct part_list *b, struct debug_difference *ret)
 {
@@ -308,7 +407,7 @@ static bool find_difference(struct part_list *a, struct part_list *b, struct deb
                 struct debug_named *y = i < b->n_items ? &b->items[i] : NULL;
                 struct debug_named *either = y ? y : x;
 
-                if (x && y && describe_alike(&x->die, &y->die, true, false))
+                if (parts_alike(a, b, x, y, 0))
                         continue;
                 ret->first_difference = MIN(x ? place_of(&x->die) : UINT64_MAX,
                                             y ? place_of(&y->die) : UINT64_MAX);
@@ -408,7 +507,7 @@ static bool old_members_stay(struct part_list *a, struct part_list *b)
         for (size_t i = 0; i < a->n_items; i++) {
                 struct debug_named *other = find_part(b, a->items[i].name);
 
-                if (!other || !describe_alike(&a->items[i].die, &other->die, true, false))
+                if (!other || !describe_alike(&a->items[i].die, &other->die, true, false, 0))
                         return false;
         }
         return true;
@@ -448,12 +547,13 @@ static bool next_parameter(Dwarf_Die *function, bool *started, Dwarf_Die *child)
         return r == 0;
 }
 
-bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size)
+static bool signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size,
+                              unsigned depth)
 {
         bool started_a = false, started_b = false;
         Dwarf_Die p, q;
 
-        if (!describe_alike(a, b, false, true)) {
+        if (!describe_alike(a, b, false, true, depth)) {
                 snprintf(what, what_size, "it returns another type");
                 return true;
         }
@@ -466,7 +566,7 @@ bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what
                 if (more_a != more_b)
                         snprintf(what, what_size, "it has %s parameters",
                                  more_b ? "more" : "fewer");
-                else if (!describe_alike(&p, &q, false, true))
+                else if (!describe_alike(&p, &q, false, true, depth))
                         snprintf(what, what_size, "parameter %u has another type", i);
                 else
                         continue;
@@ -474,7 +574,12 @@ bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what
         }
 }
 
+bool debug_signature_differs(Dwarf_Die *a, Dwarf_Die *b, char *what, size_t what_size)
+{
+        return signature_differs(a, b, what, what_size, 0);
+}
+
 bool debug_variable_differs(Dwarf_Die *a, Dwarf_Die *b)
 {
-        return !describe_alike(a, b, false, false);
+        return !describe_alike(a, b, false, false, 0);
 }

@@ -17,8 +17,8 @@ struct debug_difference {
 };
 
 /*
- * Compares two structures. False if they are laid out alike; names of members don't matter, nor
- * do signs of integers.
+ * Compares two structures. False if they are laid out alike. A new name for a member does not
+ * matter, unless another member has or had it, nor do signs of integers.
  */
 bool debug_type_differs(Dwarf_Die *a, Dwarf_Die *b, struct debug_difference *ret);
 /*

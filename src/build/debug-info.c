@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Only what stands at the top of a compilation unit is listed: structures, functions and
- * variables. What functions declare within is looked at when it is asked for.
+ * Listed is what stands at the top of a compilation unit, in its namespaces and in its classes:
+ * structures, functions, variables, and the numbers that enumerations give names to. Of what
+ * functions declare within, only variables that have an address are listed.
  */
 #include "build/debug-info.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/array.h"
+#include "base/cleanup.h"
 
 enum { MAX_DEPTH = 64 }; /* of blocks and inlined functions within each other */
 
@@ -53,15 +55,41 @@ bool debug_type_of(Dwarf_Die *die, Dwarf_Die *ret)
 
 static bool add_children(struct debug_info *info, Dwarf_Die *parent, const char *scope);
 
+static char *scoped_name(const char *prefix, const char *scope, const char *name)
+{
+        char *text;
+
+        return asprintf(&text, "%s%s%s%s", prefix, scope, scope[0] ? "::" : "", name) < 0 ? NULL
+                                                                                         : text;
+}
+
 static bool add_type(struct debug_info *info, Dwarf_Die *die, const char *prefix,
                      const char *scope, const char *name)
 {
         struct debug_type *type = ARRAY_PUSH(info->types, info->n_types);
 
-        if (!type || asprintf(&type->name, "%s%s%s%s", prefix, scope, scope[0] ? "::" : "", name) < 0)
+        if (!type)
                 return false;
+        type->name = scoped_name(prefix, scope, name);
         type->die = *die;
-        return true;
+        return type->name;
+}
+
+/* Types within a namespace or a class have its name before theirs. */
+static bool add_scope(struct debug_info *info, Dwarf_Die *die, const char *scope, const char *name)
+{
+        _cleanup_free_ char *inner = scoped_name("", scope, name ? name : "(anonymous)");
+
+        return inner && add_children(info, die, inner);
+}
+
+static bool add_structure(struct debug_info *info, Dwarf_Die *die, const char *scope,
+                          const char *name)
+{
+        const char *prefix = dwarf_tag(die) == DW_TAG_union_type ? "union " : "struct ";
+
+        return (!name || add_type(info, die, prefix, scope, name)) &&
+               add_scope(info, die, scope, name);
 }
 
 /* "typedef struct { ... } name": the structure has no name of its own. */
@@ -69,9 +97,52 @@ static bool add_typedef(struct debug_info *info, Dwarf_Die *die, const char *sco
 {
         Dwarf_Die target;
 
-        if (!debug_type_of(die, &target) || !debug_is_structure(dwarf_tag(&target)) || dwarf_diename(&target))
+        if (!debug_type_of(die, &target) || !debug_is_structure(dwarf_tag(&target)) ||
+            dwarf_diename(&target))
                 return true;
         return add_type(info, &target, "", scope, dwarf_diename(die));
+}
+
+static bool number_of_enumerator(Dwarf_Die *die, int64_t *ret)
+{
+        Dwarf_Attribute attribute;
+        Dwarf_Sword number;
+
+        if (dwarf_tag(die) != DW_TAG_enumerator ||
+            dwarf_formsdata(dwarf_attr(die, DW_AT_const_value, &attribute), &number) != 0)
+                return false;
+        *ret = number;
+        return true;
+}
+
+static bool add_enumeration(struct debug_info *info, Dwarf_Die *die, const char *scope)
+{
+        bool has_scope = debug_has_flag(die, DW_AT_enum_class) && dwarf_diename(die);
+        _cleanup_free_ char *inner = has_scope ? scoped_name("", scope, dwarf_diename(die))
+                                               : strdup(scope);
+        int64_t number, largest = INT64_MIN;
+        Dwarf_Die child;
+
+        for (int r = dwarf_child(die, &child); r == 0; r = dwarf_siblingof(&child, &child))
+                if (number_of_enumerator(&child, &number))
+                        largest = MAX(largest, number);
+        for (int r = dwarf_child(die, &child); inner && r == 0;
+             r = dwarf_siblingof(&child, &child)) {
+                struct debug_enumerator *item;
+
+                if (!number_of_enumerator(&child, &number) || !dwarf_diename(&child))
+                        continue;
+                item = ARRAY_PUSH(info->enumerators, info->n_enumerators);
+                if (!item)
+                        return false;
+                item->name = scoped_name("", inner, dwarf_diename(&child));
+                item->enumeration = dwarf_dieoffset(die);
+                item->number = number;
+                item->is_largest = number == largest;
+                if (!item->name)
+                        return false;
+        }
+        return inner;
 }
 
 static bool add_named(struct debug_named **items, size_t *n_items, Dwarf_Die *die,
@@ -101,12 +172,15 @@ static bool add_die(struct debug_info *info, Dwarf_Die *die, const char *scope)
         int tag = dwarf_tag(die);
 
         if (tag == DW_TAG_namespace)
-                return add_children(info, die, name ? name : "(anonymous)");
-        if (!name || debug_has_flag(die, DW_AT_declaration))
+                return add_scope(info, die, scope, name);
+        if (debug_has_flag(die, DW_AT_declaration))
                 return true;
+        if (tag == DW_TAG_enumeration_type)
+                return add_enumeration(info, die, scope);
         if (debug_is_structure(tag))
-                return add_type(info, die, tag == DW_TAG_union_type ? "union " : "struct ", scope,
-                                name);
+                return add_structure(info, die, scope, name);
+        if (!name)
+                return true;
         if (tag == DW_TAG_typedef)
                 return add_typedef(info, die, scope);
         if (tag == DW_TAG_subprogram)
@@ -116,7 +190,6 @@ static bool add_die(struct debug_info *info, Dwarf_Die *die, const char *scope)
         return true;
 }
 
-/* What stands in a unit or in a namespace; types in others than the outermost have a scope. */
 static bool add_children(struct debug_info *info, Dwarf_Die *parent, const char *scope)
 {
         Dwarf_Die child;
@@ -124,6 +197,55 @@ static bool add_children(struct debug_info *info, Dwarf_Die *parent, const char 
         for (int r = dwarf_child(parent, &child); r == 0; r = dwarf_siblingof(&child, &child))
                 if (!add_die(info, &child, scope))
                         return false;
+        return true;
+}
+
+/* --- Variables within functions ---------------------------------------------------------- */
+
+/* The symbol at the address that is all of the variable's location; NULL if it is another one. */
+static const char *symbol_of_variable(const struct debug_info *info, Dwarf_Die *die)
+{
+        Dwarf_Attribute attribute;
+        Dwarf_Op *operations;
+        GElf_Off offset = 0;
+        GElf_Sym symbol;
+        const char *name;
+        size_t n;
+
+        if (dwarf_tag(die) != DW_TAG_variable ||
+            dwarf_getlocation(dwarf_attr_integrate(die, DW_AT_location, &attribute), &operations,
+                              &n) != 0 ||
+            n != 1 || operations[0].atom != DW_OP_addr)
+                return NULL;
+        name = dwfl_module_addrinfo(info->module, operations[0].number + info->bias, &offset,
+                                    &symbol, NULL, NULL, NULL);
+        return offset == 0 ? name : NULL;
+}
+
+static bool add_locals(struct debug_info *info, Dwarf_Die *parent, const char *function,
+                       unsigned depth)
+{
+        Dwarf_Die child;
+
+        for (int r = depth < MAX_DEPTH ? dwarf_child(parent, &child) : 1; r == 0;
+             r = dwarf_siblingof(&child, &child)) {
+                int tag = dwarf_tag(&child);
+                bool is_function = tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
+                const char *within = is_function ? symbol_name(&child) : function;
+                const char *symbol = within ? symbol_of_variable(info, &child) : NULL;
+                struct debug_local *local;
+
+                if (symbol) {
+                        local = ARRAY_PUSH(info->locals, info->n_locals);
+                        if (!local)
+                                return false;
+                        *local = (struct debug_local){ symbol, within, child };
+                }
+                if ((is_function || tag == DW_TAG_lexical_block || tag == DW_TAG_namespace ||
+                     debug_is_structure(tag)) &&
+                    !add_locals(info, &child, within, depth + 1))
+                        return false;
+        }
         return true;
 }
 
@@ -142,7 +264,7 @@ static int read_units(struct debug_info *info, Dwarf *dwarf, struct error *err)
 
                 if (!dwarf_offdie(dwarf, offset + header_size, &unit))
                         break;
-                if (!add_children(info, &unit, ""))
+                if (!add_children(info, &unit, "") || !add_locals(info, &unit, NULL, 0))
                         return error_no_memory(err);
                 offset = next;
         }
@@ -152,23 +274,53 @@ static int read_units(struct debug_info *info, Dwarf *dwarf, struct error *err)
                 qsort(info->functions, info->n_functions, sizeof(*info->functions), by_name);
         if (info->n_variables > 0)
                 qsort(info->variables, info->n_variables, sizeof(*info->variables), by_name);
+        if (info->n_locals > 0)
+                qsort(info->locals, info->n_locals, sizeof(*info->locals), by_name);
+        if (info->n_enumerators > 0)
+                qsort(info->enumerators, info->n_enumerators, sizeof(*info->enumerators), by_name);
         return info->n_types + info->n_functions > 0 ? 0 : DEBUG_INFO_NONE;
+}
+
+/*
+ * Types in units of their own (-fdebug-types-section): before they are linked, each is a section of
+ * its own, of which libdw reads only one.
+ */
+static bool has_types_apart(Dwfl_Module *module)
+{
+        GElf_Addr bias;
+        Elf *elf = dwfl_module_getelf(module, &bias);
+        size_t names, n = 0;
+
+        if (!elf || elf_getshdrstrndx(elf, &names) != 0)
+                return false;
+        for (Elf_Scn *section = elf_nextscn(elf, NULL); section;
+             section = elf_nextscn(elf, section)) {
+                GElf_Shdr header;
+                const char *name = gelf_getshdr(section, &header)
+                                           ? elf_strptr(elf, names, header.sh_name)
+                                           : NULL;
+
+                if (name && strcmp(name, ".debug_types") == 0)
+                        return true;
+                n += name && strcmp(name, ".debug_info") == 0;
+        }
+        return n > 1;
 }
 
 int debug_info_open(const char *path, struct debug_info *ret, struct error *err)
 {
-        Dwfl_Module *module;
-        Dwarf_Addr bias;
         Dwarf *dwarf;
 
         ret->dwfl = dwfl_begin(&callbacks);
         if (!ret->dwfl)
                 return error_no_memory(err);
         dwfl_report_begin(ret->dwfl);
-        module = dwfl_report_offline(ret->dwfl, path, path, -1);
+        ret->module = dwfl_report_offline(ret->dwfl, path, path, -1);
         dwfl_report_end(ret->dwfl, NULL, NULL);
-        dwarf = module ? dwfl_module_getdwarf(module, &bias) : NULL;
-        return dwarf ? read_units(ret, dwarf, err) : DEBUG_INFO_NONE;
+        dwarf = ret->module ? dwfl_module_getdwarf(ret->module, &ret->bias) : NULL;
+        if (!dwarf || has_types_apart(ret->module))
+                return DEBUG_INFO_NONE;
+        return read_units(ret, dwarf, err);
 }
 
 void debug_info_done(struct debug_info *info)
@@ -178,6 +330,10 @@ void debug_info_done(struct debug_info *info)
         free(info->types);
         free(info->functions);
         free(info->variables);
+        free(info->locals);
+        for (size_t i = 0; i < info->n_enumerators; i++)
+                free(info->enumerators[i].name);
+        free(info->enumerators);
         if (info->dwfl)
                 dwfl_end(info->dwfl);
         *info = (struct debug_info){ 0 };

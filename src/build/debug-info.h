@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /*
- * Structures and function signatures of an object file, by its DWARF information (read with libdw,
+ * Structures, signatures, variables and enumerations of an object file, by its DWARF information (read with libdw,
  * which carries out the relocations of an object that was not linked).
  */
 #include <stdbool.h>
@@ -20,14 +20,35 @@ struct debug_named {
         Dwarf_Die die;
 };
 
+/* A variable within a function that has an address of its own. */
+struct debug_local {
+        const char *symbol;      /* "count.3" */
+        const char *function;    /* as the linker knows it; where it was written, if it is inlined */
+        Dwarf_Die die;
+};
+
+/* A number that an enumeration gives a name to. */
+struct debug_enumerator {
+        char *name;
+        Dwarf_Off enumeration;
+        int64_t number;
+        bool is_largest;         /* of its enumeration: it moves when others are added */
+};
+
 struct debug_info {
         Dwfl *dwfl;
+        Dwfl_Module *module;
+        Dwarf_Addr bias;
         struct debug_type *types;         /* by name */
         size_t n_types;
         struct debug_named *functions;    /* defined ones, by name; one name may come twice */
         size_t n_functions;
         struct debug_named *variables;    /* outside of functions, by name */
         size_t n_variables;
+        struct debug_local *locals;       /* by symbol; one may come several times */
+        size_t n_locals;
+        struct debug_enumerator *enumerators; /* by name */
+        size_t n_enumerators;
 };
 
 enum debug_info_outcome {
@@ -36,7 +57,6 @@ enum debug_info_outcome {
 /* 0, DEBUG_INFO_NONE (nothing that can be read), or no memory. */
 int debug_info_open(const char *path, struct debug_info *ret, struct error *err);
 void debug_info_done(struct debug_info *info);
-
 
 bool debug_has_flag(Dwarf_Die *die, unsigned int name);
 bool debug_is_structure(int tag);

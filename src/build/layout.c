@@ -16,6 +16,7 @@
 #include "build/changes.h"
 #include "build/debug-compare.h"
 #include "build/debug-info.h"
+#include "build/statics.h"
 #include "build/users.h"
 
 struct comparison {
@@ -77,12 +78,13 @@ static bool any_code_holds(const struct object *object, uint64_t from, uint64_t 
 
 /* --- What the author can do -------------------------------------------------------------- */
 
-static const struct atom *function_of_unit(const struct object *object, const char *name)
+/* The function, or the first of its copies, that takes part in the patch. */
+static const struct atom *changed_function(const struct object *object, const char *name)
 {
         for (size_t i = 0; i < object->n_atoms; i++) {
                 const struct atom *atom = &object->atoms[i];
 
-                if (atom->kind == ATOM_CODE && atom->name && !atom->parent &&
+                if (is_changed_code(atom) && atom->name &&
                     strncmp(atom->name, name, strlen(name)) == 0 &&
                     (atom->name[strlen(name)] == '\0' || atom->name[strlen(name)] == '.'))
                         return atom;
@@ -98,10 +100,10 @@ static bool list_functions(const struct object *object, const struct debug_info 
 
         for (size_t i = 0; i < info->n_functions; i++) {
                 const char *name = info->functions[i].name;
-                const struct atom *atom = function_of_unit(object, name);
+                const struct atom *atom = changed_function(object, name);
 
                 if ((i > 0 && strcmp(info->functions[i - 1].name, name) == 0) || !atom ||
-                    !is_changed_code(atom) || !debug_function_mentions(info, name, type) ||
+                    !debug_function_mentions(info, name, type) ||
                     !code_holds(atom, from, to))
                         continue;
                 if (n++ < 6 && !buffer_printf(ret, "%s%s", n > 1 ? ", " : "", name))
@@ -182,13 +184,10 @@ static bool is_held(const struct debug_info *info, Dwarf_Die *type)
 static bool is_mentioned(const struct object *object, const struct debug_info *info,
                          Dwarf_Die *type)
 {
-        for (size_t i = 0; i < info->n_functions; i++) {
-                const struct atom *atom = function_of_unit(object, info->functions[i].name);
-
-                if (atom && is_changed_code(atom) &&
+        for (size_t i = 0; i < info->n_functions; i++)
+                if (changed_function(object, info->functions[i].name) &&
                     debug_function_mentions(info, info->functions[i].name, type))
                         return true;
-        }
         return false;
 }
 
@@ -239,7 +238,6 @@ static size_t type_run(const struct debug_info *info, size_t i)
         return n;
 }
 
-/* The module knows a name once for each of its units: one of them must be equal. */
 static bool any_equal(struct debug_type *types, size_t n, struct debug_type *type)
 {
         struct debug_difference difference;
@@ -250,38 +248,81 @@ static bool any_equal(struct debug_type *types, size_t n, struct debug_type *typ
         return false;
 }
 
-static bool all_alike(struct debug_type *types, size_t n)
-{
-        struct debug_difference difference;
-
-        for (size_t i = 1; i < n; i++)
-                if (debug_type_differs(&types[0].die, &types[i].die, &difference))
-                        return false;
-        return true;
-}
-
 /*
- * A name that stands for several structures in one unit (in several functions) says nothing,
- * unless they are laid out alike.
+ * A name that stands for several structures, as one does in the units of a whole module: each that
+ * the fixed object has must be one of them.
  */
 static int compare_types(struct comparison *comparison)
 {
         struct debug_info *a = &comparison->a, *b = &comparison->b;
-        bool whole_module = comparison->original->handmade;
         int r = 0;
 
         for (size_t i = 0, j = 0; r == 0 && i < a->n_types && j < b->n_types;) {
                 int order = strcmp(a->types[i].name, b->types[j].name);
                 size_t n = type_run(a, i), m = type_run(b, j);
 
-                if (order == 0 && all_alike(&b->types[j], m) &&
-                    (whole_module ? !any_equal(&a->types[i], n, &b->types[j])
-                                  : all_alike(&a->types[i], n)))
-                        r = judge_type(comparison, &a->types[i], &b->types[j]);
+                for (size_t k = j; r == 0 && order == 0 && k < j + m; k++)
+                        if (!any_equal(&a->types[i], n, &b->types[k]))
+                                r = judge_type(comparison, &a->types[i], &b->types[k]);
                 i += order <= 0 ? n : 0;
                 j += order >= 0 ? m : 0;
         }
         return r;
+}
+
+/* --- Enumerations ------------------------------------------------------------------------ */
+
+/* The name stands for one number in the unit. */
+static bool is_single(const struct debug_info *info, size_t i)
+{
+        const struct debug_enumerator *items = info->enumerators;
+
+        return (i == 0 || strcmp(items[i - 1].name, items[i].name) != 0) &&
+               (i + 1 == info->n_enumerators || strcmp(items[i].name, items[i + 1].name) != 0);
+}
+
+static bool has_number(const struct debug_info *info, const char *name, int64_t number)
+{
+        for (size_t i = 0; i < info->n_enumerators; i++)
+                if (strcmp(info->enumerators[i].name, name) == 0 &&
+                    info->enumerators[i].number == number)
+                        return true;
+        return false;
+}
+
+/* "LAST = CLOSED": the number still means the same by its other name. */
+static bool is_alias(const struct debug_info *a, const struct debug_info *b,
+                     const struct debug_enumerator *item)
+{
+        for (size_t i = 0; i < a->n_enumerators; i++) {
+                const struct debug_enumerator *other = &a->enumerators[i];
+
+                if (other != item && other->enumeration == item->enumeration &&
+                    other->number == item->number && has_number(b, other->name, other->number))
+                        return true;
+        }
+        return false;
+}
+
+/* The largest may be a count, which no object holds, or a mask of all. */
+static int compare_enumerators(struct comparison *comparison)
+{
+        const struct debug_info *a = &comparison->a, *b = &comparison->b;
+
+        for (size_t i = 0, j = 0; i < a->n_enumerators && j < b->n_enumerators;) {
+                const struct debug_enumerator *x = &a->enumerators[i], *y = &b->enumerators[j];
+                int order = strcmp(x->name, y->name);
+
+                if (order == 0 && x->number != y->number && !x->is_largest && is_single(a, i) &&
+                    is_single(b, j) && !is_alias(a, b, x) &&
+                    !report_finding(comparison->extraction->report, "SB133", true,
+                                    comparison->fixed->unit, "%s is %lld instead of %lld",
+                                    x->name, (long long)y->number, (long long)x->number))
+                        return error_no_memory(comparison->err);
+                i += order <= 0;
+                j += order >= 0;
+        }
+        return 0;
 }
 
 /* --- Variables --------------------------------------------------------------------------- */
@@ -459,13 +500,19 @@ static int check_unit(struct extraction *extraction, size_t unit, struct error *
                 r = compare_variables(&comparison);
         if (r == 0)
                 r = compare_signatures(&comparison);
+        if (r == 0)
+                r = compare_enumerators(&comparison);
+        if (r == 0)
+                r = statics_check(extraction, comparison.original, comparison.fixed, &comparison.a,
+                                  &comparison.b, err);
         return r;
 }
 
+/* New code counts: that of another unit may call it. */
 static bool has_changed_code(const struct object *fixed)
 {
         for (size_t i = 0; i < fixed->n_atoms; i++)
-                if (fixed->atoms[i].kind == ATOM_CODE && fixed->atoms[i].differs)
+                if (is_changed_code(&fixed->atoms[i]))
                         return true;
         return false;
 }

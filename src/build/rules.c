@@ -14,7 +14,8 @@ const struct build_rule build_rules[] = {
                 .why = "Objects of the old layout exist in the process, made by code that is not "
                        "replaced. New code would read and write their members at the wrong "
                        "places. Integers of one size, new names, new values of an enum and other "
-                       "words for the same layout don't count, nor does a structure that no code "
+                       "words for the same layout don't count (but a name that another member has "
+                       "or had, or a place that was padding, does), nor does a structure that no code "
                        "of the patch can notice. In C++ the base classes and virtual functions "
                        "belong to the layout.",
                 .remedy = "Leave the structure as it is and keep the new member in a shadow "
@@ -343,6 +344,18 @@ const struct build_rule build_rules[] = {
                 .remedy = "For a service, move the changed part to a function that main calls, so "
                           "that running processes can take the patch too.",
                 .example = "+        if (argc > MAX_FILES) usage();   /* in main */",
+        },
+        {
+                .code = "SB133",
+                .title = "a value of an enumeration is another number",
+                .why = "Objects in the process hold the old numbers. New code would take one state "
+                       "for another. The largest value doesn't count, for it is often the number of "
+                       "the others.",
+                .remedy = "Put new values at the end of the enumeration, or give them numbers that "
+                          "are not in use.",
+                .example = " enum state { OPEN,\n"
+                           "+             PAUSED,   /* CLOSED was 1, and is 2 now */\n"
+                           "              CLOSED, N_STATES };",
         },
         {
                 .code = "SB201",
