@@ -172,6 +172,23 @@ static bool is_other_class(pid_t pid)
         return false;
 }
 
+/* What can't be read can't be taken back, and nothing done must not look like all done. */
+static int refuse_damaged(pid_t pid, struct error *err)
+{
+        _cleanup_free_ struct live_instance *instances = NULL;
+        size_t n = 0;
+        int r = live_inspect(pid, &instances, &n, err);
+
+        for (size_t i = 0; r == 0 && i < n; i++)
+                if (instances[i].state == LIVE_STATE_DAMAGED && instances[i].module_address == 0)
+                        return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
+                                         "use the version of suture that patched it, or restart "
+                                         "the program",
+                                         "the patch record in pid %d can't be used: %s", pid,
+                                         instances[i].problem);
+        return r < 0 ? r : 0;
+}
+
 /* A pid that was named must be one that can be worked on, or the reason is a fault. */
 static int check_named(const struct wish *wish, pid_t pid, struct error *err)
 {
@@ -184,6 +201,8 @@ static int check_named(const struct wish *wish, pid_t pid, struct error *err)
                 return error_set(err, EXIT_CODE_ERROR, ESRCH, "see ps for the processes there are",
                                  "pid %d", pid);
         r = refuse_kind(&process, err);
+        if (r == 0 && !wish->patch && (!wish->filter || !wish->filter->patch_id))
+                r = refuse_damaged(pid, err);
         if (r < 0)
                 return r;
         r = count_instances(wish, pid, err);

@@ -74,10 +74,10 @@ static int find_record(struct instance *instance, struct error *err)
                 instance->record = record;
                 if (r == RECORD_DAMAGED)
                         return error_set(err, EXIT_CODE_UNSUPPORTED, 0,
-                                         "restart the program; it can't be patched or taken back "
-                                         "safely as it is",
-                                         "the patch record in pid %d is damaged: %s", target->pid,
-                                         problem);
+                                         "use the version of suture that patched it, or restart "
+                                         "the program",
+                                         "the patch record in pid %d can't be used: %s",
+                                         target->pid, problem);
                 return 0;
         }
         return 0;
