@@ -131,6 +131,22 @@ static int open_segments(const struct elf_view *view, const char *name, struct e
         return 0;
 }
 
+/* String table `index`; false if it is none, or has no end. */
+static bool view_strings(const struct elf_view *view, size_t index, const char **ret,
+                         size_t *ret_size)
+{
+        Elf64_Shdr table;
+
+        if (index >= view->n_sections || !read_section_header(view, index, &table) ||
+            table.sh_type != SHT_STRTAB || table.sh_size == 0 ||
+            !range_fits(table.sh_offset, table.sh_size, view->size) ||
+            view->data[table.sh_offset + table.sh_size - 1] != '\0')
+                return false;
+        *ret = (const char *)view->data + table.sh_offset;
+        *ret_size = table.sh_size;
+        return true;
+}
+
 int elf_view_open(const void *data, size_t size, const char *name, struct elf_view *ret,
                   struct error *err)
 {
@@ -151,6 +167,8 @@ int elf_view_open(const void *data, size_t size, const char *name, struct elf_vi
         r = open_segments(&view, name, err);
         if (r < 0)
                 return r;
+        if (view.names_section != SHN_UNDEF)
+                (void)view_strings(&view, view.names_section, &view.names, &view.names_size);
         if (elf_view_find_section_type(&view, SHT_SYMTAB_SHNDX, &extended))
                 view.extended_section = extended.index;
         *ret = view;
@@ -160,16 +178,20 @@ int elf_view_open(const void *data, size_t size, const char *name, struct elf_vi
 /* A string of string table `index`: "" for offset 0 of no table at all. */
 static const char *view_string(const struct elf_view *view, size_t index, uint32_t offset)
 {
-        Elf64_Shdr table;
+        const char *strings;
+        size_t size;
 
         if (index == SHN_UNDEF)
                 return offset == 0 ? "" : NULL;
-        if (index >= view->n_sections || !read_section_header(view, index, &table) ||
-            table.sh_type != SHT_STRTAB ||
-            !range_fits(table.sh_offset, table.sh_size, view->size) || offset >= table.sh_size ||
-            view->data[table.sh_offset + table.sh_size - 1] != '\0')
-                return NULL;
-        return (const char *)view->data + table.sh_offset + offset;
+        return view_strings(view, index, &strings, &size) && offset < size ? strings + offset : NULL;
+}
+
+/* The same for the names of sections, which are asked for so often that their table is kept. */
+static const char *section_name(const struct elf_view *view, uint32_t offset)
+{
+        if (view->names_section == SHN_UNDEF)
+                return offset == 0 ? "" : NULL;
+        return view->names && offset < view->names_size ? view->names + offset : NULL;
 }
 
 bool elf_view_section(const struct elf_view *view, size_t index, struct elf_section *ret)
@@ -180,7 +202,7 @@ bool elf_view_section(const struct elf_view *view, size_t index, struct elf_sect
 
         if (index >= view->n_sections || !read_section_header(view, index, &header))
                 return false;
-        name = view_string(view, view->names_section, header.sh_name);
+        name = section_name(view, header.sh_name);
         if (!name || (header.sh_addralign & (header.sh_addralign - 1)) != 0)
                 return false;
         has_data = header.sh_type != SHT_NOBITS && header.sh_type != SHT_NULL;

@@ -21,6 +21,8 @@ struct elf_view {
         size_t n_sections;  /* 0 where the file has no section table */
         size_t n_segments;
         size_t names_section;     /* string table of the section names; 0: none */
+        const char *names;        /* that, NULL if there is none or it is malformed */
+        size_t names_size;
         size_t extended_section;  /* the first SHT_SYMTAB_SHNDX; 0: none */
 };
 

@@ -185,8 +185,10 @@ static void test_extended_counts(void **state)
         assert_string_equal(section.name, "room");
         /* A string table that does not end in NUL gives no names. */
         memset(file.names, 'x', sizeof(file.names));
+        assert_int_equal(elf_view_open(&file, sizeof(file), "x", &view, &err), 0);
         assert_false(elf_view_section(&view, 1, &section));
         file.names[7] = '\0';
+        assert_int_equal(elf_view_open(&file, sizeof(file), "x", &view, &err), 0);
         assert_true(elf_view_section(&view, 1, &section));
         file.sections[1].sh_name = 8;
         assert_false(elf_view_section(&view, 1, &section));
