@@ -183,7 +183,9 @@ static const char *view_string(const struct elf_view *view, size_t index, uint32
 
         if (index == SHN_UNDEF)
                 return offset == 0 ? "" : NULL;
-        return view_strings(view, index, &strings, &size) && offset < size ? strings + offset : NULL;
+        if (!view_strings(view, index, &strings, &size))
+                return NULL;
+        return offset < size ? strings + offset : NULL;
 }
 
 /* The same for the names of sections, which are asked for so often that their table is kept. */

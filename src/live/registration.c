@@ -10,8 +10,8 @@
  * What lies in the target was written by suture, but the target could have changed it; it is used
  * for calls by that same target only, and a registration is believed only while the runtime that
  * it was made with is where it was, and has not been loaded anew since: libgcc aborts the program
- * when it is to forget what it does not know. So a random number marks it, in the unused rest of its
- * last page of data, which a later load begins with zeros.
+ * when it is to forget what it does not know. So a random number marks it, in the unused rest of
+ * its last page of data, which a later load begins with zeros.
  */
 #include "live/registration.h"
 
@@ -49,8 +49,8 @@ static const struct runtime runtimes[REGISTRATION_RUNTIMES] = {
 };
 
 /*
- * unw_dyn_info_t with a remote table (UNW_INFO_FORMAT_REMOTE_TABLE) since libunwind 1.6. Before, and
- * with the same soname, it had no load_offset.
+ * unw_dyn_info_t with a remote table (UNW_INFO_FORMAT_REMOTE_TABLE) since libunwind 1.6. Before,
+ * and with the same soname, it had no load_offset.
  */
 struct dynamic_info {
         uint64_t next, previous;
@@ -100,7 +100,7 @@ static bool find_in(struct target *target, const struct module *module,
                     const struct runtime *runtime, uint64_t wanted, struct found *ret)
 {
         struct elf_memory memory = target_memory(target);
-        struct elf_image_symbol add, remove;
+        struct elf_image_symbol add, remove, newer;
 
         if (strncmp(file_name(module), runtime->library, strlen(runtime->library)) != 0 ||
             elf_image_read(&memory, module->address, &ret->image) != 0 ||
@@ -113,7 +113,7 @@ static bool find_in(struct target *target, const struct module *module,
                 return false;
         ret->adding_allocates = runtime->newer && elf_image_lookup(&memory, &ret->image,
                                                                    runtime->newer, NULL,
-                                                                   &(struct elf_image_symbol){ 0 }) == 0;
+                                                                   &newer) == 0;
         ret->add = add.address;
         ret->remove = remove.address;
         return true;
@@ -350,7 +350,9 @@ bool registration_is_certain(struct target *target, const struct record_level *l
 {
         struct registration registration;
 
-        for (size_t i = 0; (level->flags & RECORD_LEVEL_REGISTERS) && i < REGISTRATION_RUNTIMES; i++)
+        if (!(level->flags & RECORD_LEVEL_REGISTERS))
+                return true;
+        for (size_t i = 0; i < REGISTRATION_RUNTIMES; i++)
                 if (target_read(target, address_of(level, i), &registration, sizeof(registration),
                                 NULL) != 0 ||
                     (registration.state != REGISTRATION_NONE &&
