@@ -392,20 +392,17 @@ static bool may_be_variable(const struct atom *atom, const struct shipped_symbol
         return atom->kind != ATOM_CONSTANT || constant_equal(atom, shipped, symbol->address);
 }
 
+/* One of another file is not it, even where it is the only one: the unit's own may be left out. */
 static struct choice choose_variable(const struct atom *atom, const struct shipped *shipped)
 {
         size_t n;
         const struct shipped_symbol *symbols = shipped_find(shipped, atom->name, &n);
-        struct choice all = { 0 }, in_unit = { 0 };
+        struct choice choice = { 0 };
 
-        for (size_t i = 0; i < n; i++) {
-                if (!may_be_variable(atom, &symbols[i], shipped))
-                        continue;
-                consider(&all, &symbols[i]);
-                if (fits_unit(atom, &symbols[i]))
-                        consider(&in_unit, &symbols[i]);
-        }
-        return all.n > 1 && in_unit.n > 0 ? in_unit : all;
+        for (size_t i = 0; i < n; i++)
+                if (fits_unit(atom, &symbols[i]) && may_be_variable(atom, &symbols[i], shipped))
+                        consider(&choice, &symbols[i]);
+        return choice;
 }
 
 static void locate_variables(struct object *object, const struct shipped *shipped)
@@ -444,7 +441,7 @@ int locate_outcome(const struct atom *atom, const struct shipped *shipped)
                 return 0;
         choice = choose_code(atom, shipped);
         if (choice.n_named == 0)
-                return LOCATE_ABSENT;
+                return shipped->only_dynamic ? LOCATE_DIFFERENT : LOCATE_ABSENT;
         return choice.n > 1 ? LOCATE_AMBIGUOUS : LOCATE_DIFFERENT;
 }
 

@@ -12,7 +12,8 @@ int locate_object(struct object *object, const struct shipped *shipped, struct e
 
 enum locate_outcome {
         LOCATE_ABSENT = 1,      /* the module has no function of that name */
-        LOCATE_DIFFERENT,       /* it has, but with other code, or without a size */
+        LOCATE_DIFFERENT,       /* it has, but with other code, or without a size; or its names are
+                                   not known */
         LOCATE_AMBIGUOUS,       /* several, and nothing tells them apart */
 };
 /* Why a function was not found; 0 if it was. */

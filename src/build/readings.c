@@ -180,7 +180,7 @@ static int take_answers(const struct rebuilt *rebuilt, const struct compile_log 
                         continue;
                 words_done(&reading->changed);
                 reading->known = path && file_read(path, MAX_RULE_BYTES, &rule, NULL) == 0 &&
-                                 rule.size > 0;
+                                 rule.size > 0 && strstr((char *)rule.data, ": ");
                 if (reading->known &&
                     (!compile_dependencies_parse((char *)rule.data, directory, &read) ||
                      !note_changed(rebuilt, fix, &read, reading)))

@@ -64,7 +64,9 @@ static int read_symbols(struct shipped *shipped, struct error *err)
         struct elf_section table;
         int r = 0;
 
-        if (elf_view_find_section_type(&shipped->symbol_view, SHT_SYMTAB, &table))
+        shipped->only_dynamic = !elf_view_find_section_type(&shipped->symbol_view, SHT_SYMTAB,
+                                                            &table);
+        if (!shipped->only_dynamic)
                 r = add_symbols(shipped, &shipped->symbol_view, &table, err);
         else if (elf_view_find_section_type(&shipped->view, SHT_DYNSYM, &table))
                 r = add_symbols(shipped, &shipped->view, &table, err);

@@ -44,6 +44,7 @@ struct shipped {
         uint64_t thread_size, thread_alignment; /* of the thread-local block */
         struct shipped_symbol *symbols;  /* by name */
         size_t n_symbols;
+        bool only_dynamic;       /* the names of static functions are not known */
         struct shipped_slot *slots;
         size_t n_slots;
         struct shipped_dynamic *dynamics; /* by name */

@@ -8,6 +8,7 @@
  */
 #include "build/units.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,7 +115,7 @@ static int by_name(const void *a, const void *b)
 }
 
 static int index_symbols(const struct elf_view *module, struct symbol_index *ret,
-                           struct error *err)
+                         struct error *err)
 {
         struct elf_section table;
         struct elf_symbol symbol, *item;
@@ -198,21 +199,29 @@ static char *built_path(const struct rebuilt *rebuilt, const struct compile_unit
         return unit->object ? path_format("%s%s", rebuilt->root, unit->object) : strdup("");
 }
 
-/* Looks at the object that the build left, or the one made in its place. */
+/* The object that the build left, or the one made in its place. */
+static char *object_of(const struct rebuilt *rebuilt, const struct compile_log *log,
+                       const struct compile_unit *unit)
+{
+        char *built = built_path(rebuilt, unit);
+
+        if (!built || path_exists(built))
+                return built;
+        free(built);
+        return lost_path(rebuilt, log, unit);
+}
+
 static int judge_candidate(const struct rebuilt *rebuilt, const struct compile_log *log,
                            const struct module_pair *module, const struct symbol_index *index,
                            struct candidate *candidate, struct error *err)
 {
-        _cleanup_free_ char *built = built_path(rebuilt, candidate->unit);
-        _cleanup_free_ char *lost = lost_path(rebuilt, log, candidate->unit);
+        _cleanup_free_ char *path = object_of(rebuilt, log, candidate->unit);
         _cleanup_buffer_ struct buffer bytes = { 0 };
         struct elf_view object;
-        const char *path;
         int r;
 
-        if (!built || !lost)
+        if (!path)
                 return error_no_memory(err);
-        path = path_exists(built) ? built : lost;
         if (candidate->unit->link_time) { /* has nothing to compare, and is refused later (SB122) */
                 candidate->n_symbols = candidate->n_fitting = 1;
                 return 0;
@@ -290,7 +299,46 @@ static bool same_source(const struct rebuilt *rebuilt, const struct compile_unit
                bytes_a.size == bytes_b.size && memcmp(bytes_a.data, bytes_b.data, bytes_a.size) == 0;
 }
 
-/* The units that the fix concerns and whose object is in the module, each source's best one. */
+/* Names that only one object of a module can define. */
+static int list_definitions(const char *path, struct words *ret)
+{
+        _cleanup_buffer_ struct buffer bytes = { 0 };
+        struct elf_section table;
+        struct elf_symbol symbol;
+        struct elf_view object;
+
+        if (file_read(path, MAX_OBJECT_BYTES, &bytes, NULL) < 0 ||
+            elf_view_open(bytes.data, bytes.size, path, &object, NULL) != 0 ||
+            !elf_view_find_section_type(&object, SHT_SYMTAB, &table))
+                return 0;
+        for (size_t i = 0; i < elf_view_symbol_count(&table); i++)
+                if (elf_view_symbol(&object, &table, i, &symbol) && is_counted(&symbol) &&
+                    symbol.bind == STB_GLOBAL && !words_add(ret, symbol.name))
+                        return -ENOMEM;
+        return 0;
+}
+
+/*
+ * Objects of one source that can't both be in the module. A source that is compiled twice under other
+ * names (for two sizes of characters, say) gives two that can, and the fix concerns both.
+ */
+static bool are_alternatives(const struct rebuilt *rebuilt, const struct compile_log *log,
+                             const struct compile_unit *a, const struct compile_unit *b)
+{
+        _cleanup_free_ char *path_a = object_of(rebuilt, log, a);
+        _cleanup_free_ char *path_b = object_of(rebuilt, log, b);
+        _cleanup_words_ struct words names_a = { 0 }, names_b = { 0 };
+
+        if (!path_a || !path_b || list_definitions(path_a, &names_a) < 0 ||
+            list_definitions(path_b, &names_b) < 0 || names_a.n_items == 0 || names_b.n_items == 0)
+                return true;
+        for (size_t i = 0; i < names_a.n_items; i++)
+                if (words_contain(&names_b, names_a.items[i]))
+                        return true;
+        return false;
+}
+
+/* The units that the fix concerns and whose object is in the module, the best of alternatives. */
 static int list_candidates(const struct rebuilt *rebuilt, const struct compile_log *log,
                            const struct unit_readings *readings, const struct module_pair *module,
                            const struct symbol_index *index, struct candidate **ret, size_t *ret_n,
@@ -308,7 +356,8 @@ static int list_candidates(const struct rebuilt *rebuilt, const struct compile_l
                 if (2 * candidate.n_fitting <= candidate.n_symbols)
                         continue; /* not in this module */
                 for (size_t k = 0; k < *ret_n; k++)
-                        if (same_source(rebuilt, (*ret)[k].unit, candidate.unit))
+                        if (same_source(rebuilt, (*ret)[k].unit, candidate.unit) &&
+                            are_alternatives(rebuilt, log, (*ret)[k].unit, candidate.unit))
                                 same = &(*ret)[k];
                 if (same && same->n_fitting >= candidate.n_fitting)
                         continue;

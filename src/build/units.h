@@ -28,7 +28,7 @@ int units_read_log(const struct rebuilt *rebuilt, struct compile_log *ret, struc
 /*
  * The units that read a changed file and whose object is in the module: of several objects made
  * from one source (libtool compiles twice, with and without -fPIC) the one whose functions are the
- * module's. May be empty: the fix does not concern this module. What they read of the fix is noted
+ * module's; all, where they define different names. May be empty: the fix does not concern this module. What they read of the fix is noted
  * in it.
  */
 int units_find(const struct store *store, const struct rebuilt *rebuilt,

@@ -79,6 +79,40 @@ static void type_of_one_changes(void **state)
         assert_refused(&compiled, "SB112", "cache");
 }
 
+/* Of the unit's own nothing is left in the module, and another file has one of that name. */
+static void variable_of_another_file(void **state)
+{
+        static const char source[] =
+                "static int n[2];\n"
+                "__attribute__((noinline)) int gone(int x) { return n[x & 1] += x; }\n"
+                "int f(int x) {\n"
+                "#if FIXED\n"
+                "        n[x & 1] += 7;\n"
+                "#endif\n"
+                "        return x * 1234577 + x / 7; }\n";
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.rest = "static int n[2] = { 5, 6 }; int other(int x) { return n[x & 1]--; }\n";
+        options.shipped_source = "int f(int x) { return x * 1234577 + x / 7; }\n";
+        compile_patch(source, &options, &compiled);
+        assert_refused(&compiled, "SB115", "n");
+}
+
+/* Without symbols it is not known whether a static function is in the module. */
+static void static_function_of_a_stripped_module(void **state)
+{
+        _cleanup_compiled_ struct compiled compiled;
+        struct compiled_options options = library;
+
+        (void)state;
+        options.link_flags = "-Wl,-s";
+        compile_patch(NOINLINE "static int g(int x) { return x * 1234577 + FIXED; }\n"
+                      "int f(int x) { return g(x) * 7654321 + FIXED; }\n", &options, &compiled);
+        assert_refused(&compiled, "SB106", "g");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -86,6 +120,8 @@ int main(void)
                 cmocka_unit_test(inlined_in_another_order),
                 cmocka_unit_test(one_that_stays),
                 cmocka_unit_test(type_of_one_changes),
+                cmocka_unit_test(variable_of_another_file),
+                cmocka_unit_test(static_function_of_a_stripped_module),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
