@@ -19,6 +19,7 @@
 #include "build/objects.h"
 #include "build/project.h"
 #include "build/regenerate.h"
+#include "build/result.h"
 #include "build/tree.h"
 #include "build/units.h"
 #include "build/userns.h"
@@ -165,27 +166,7 @@ static const char *plural(size_t n)
 static int add_finding(struct job *job, const char *code, bool fatal, const char *where,
                        const char *text, struct error *err)
 {
-        struct build_finding *finding;
-
-        for (size_t i = 0; i < job->result->n_findings; i++) {
-                finding = &job->result->findings[i]; /* two modules may be made from one unit */
-                if (strcmp(finding->code, code) == 0 && strcmp(finding->where, where) == 0 &&
-                    strcmp(finding->text, text) == 0)
-                        return 0;
-        }
-        finding = ARRAY_PUSH(job->result->findings, job->result->n_findings);
-        if (!finding)
-                return error_no_memory(err);
-        snprintf(finding->code, sizeof(finding->code), "%s", code);
-        finding->fatal = fatal;
-        finding->where = strdup(where);
-        finding->text = strdup(text);
-        if (finding->where && finding->text)
-                return 0;
-        free(finding->where);
-        free(finding->text);
-        job->result->n_findings--;
-        return error_no_memory(err);
+        return result_add_finding(job->result, code, fatal, where, text, err);
 }
 
 /* BUILD_REFUSED with the first fatal finding in err, or 0. */
@@ -795,20 +776,6 @@ static int make_patch(struct job *job, size_t *modules, size_t *ret_n, struct er
         return r;
 }
 
-/* The findings of the builder join those of the source. */
-static int take_findings(struct job *job, struct error *err)
-{
-        for (size_t i = 0; i < job->report.n_findings; i++) {
-                const struct build_finding *finding = &job->report.findings[i];
-                int r = add_finding(job, finding->code, finding->fatal, finding->where,
-                                    finding->text, err);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static char *copy_text(const char *text)
 {
         return text ? strdup(text) : NULL;
@@ -818,22 +785,10 @@ static int add_result_target(struct job *job, const struct module_pair *pair, si
                              struct error *err)
 {
         struct build_target *item = NULL;
+        int r = result_add_target(job->result, &job->report, target, &item, err);
 
-        for (size_t i = 0; i < job->report.n_functions; i++) {
-                const struct objects_function *function = &job->report.functions[i];
-                char **name;
-
-                if (function->target != target || function->change != OBJECTS_CHANGED)
-                        continue;
-                if (!item)
-                        item = ARRAY_PUSH(job->result->targets, job->result->n_targets);
-                name = item ? ARRAY_PUSH(item->functions, item->n_functions) : NULL;
-                if (!name)
-                        return error_no_memory(err);
-                *name = strdup(function->name);
-                if (!*name)
-                        return error_no_memory(err);
-        }
+        if (r < 0)
+                return r;
         if (!item)
                 return 0; /* nothing of it changed: it is not in the patch */
         item->module = copy_text(pair->name);
@@ -889,7 +844,7 @@ static int do_patch(struct job *job, struct error *err)
         outcome = make_patch(job, modules, &n, err);
         if (outcome < 0)
                 return outcome;
-        r = take_findings(job, err);
+        r = result_take_findings(job->result, &job->report, err);
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = add_result_target(job, &job->modules.items[modules[i]], i, err);
         if (r < 0)

@@ -12,7 +12,7 @@ int result_add_finding(struct build_result *result, const char *code, bool fatal
         struct build_finding *finding;
 
         for (size_t i = 0; i < result->n_findings; i++) {
-                finding = &result->findings[i];
+                finding = &result->findings[i]; /* two modules may be made from one unit */
                 if (strcmp(finding->code, code) == 0 && strcmp(finding->where, where) == 0 &&
                     strcmp(finding->text, text) == 0)
                         return 0;
