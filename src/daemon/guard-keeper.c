@@ -6,8 +6,9 @@
  * keeper answers within a second.
  *
  * A worker may block when it takes hold of a program whose kernel holds the lock on its credentials
- * (live/entry.h). It then sleeps where it should run; the keeper sees that and answers, after which
- * the worker gets hold of the program on its way through exec.
+ * (live/entry.h). It then sleeps where it should run; the keeper sees that, puts both on one
+ * processor (guard-pin.h) and answers, after which the worker gets hold of the program on its way
+ * through exec.
  */
 #include "daemon/guard-parts.h"
 
@@ -16,10 +17,12 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -69,6 +72,7 @@ struct known_file {
 
 struct keeper {
         const struct guard_settings *settings;
+        struct guard_pins *pins;
         pid_t owner, self, finder;
         int owner_socket, finder_socket;
         int group;                  /* where the kernel asks, or where it only tells: */
@@ -272,6 +276,7 @@ static void lose_worker(struct keeper *keeper, struct worker *worker)
         close(worker->socket);
         kill(worker->pid, SIGKILL);
         (void)waitpid(worker->pid, NULL, 0);
+        guard_unpin(keeper->pins, worker->pid);
         if (!start_worker(keeper, worker))
                 worker->pid = 0;
 }
@@ -288,6 +293,7 @@ static void hear_worker(struct keeper *keeper, struct worker *worker)
                 lose_worker(keeper, worker);
                 return;
         }
+        guard_unpin(keeper->pins, worker->pid);
         question = question_of(keeper, worker);
         if (question)
                 answer(keeper, question);
@@ -464,8 +470,10 @@ static void look_at_worker(struct keeper *keeper, struct question *question)
 
         if (state == 'T') /* stopped before its timer ran: it would not even begin */
                 lose_worker(keeper, question->worker);
-        else if (state != 'R' && question->job.kind == GUARD_JOB_EXEC)
-                answer(keeper, question);
+        if (state == 'T' || state == 'R' || question->job.kind != GUARD_JOB_EXEC)
+                return;
+        (void)guard_pin(keeper->pins, question->job.pid, question->job.tid, question->worker->pid);
+        answer(keeper, question);
 }
 
 /* Answers what has waited long enough. */
@@ -563,6 +571,16 @@ static void hear_finder(struct keeper *keeper)
 
 /* --- The loop ---------------------------------------------------------------------------- */
 
+static struct guard_pins *pins_at_end;
+
+/* The owner has ended: SIGKILL would come between a pin and its end. */
+static void end(int signal)
+{
+        (void)signal;
+        guard_unpin_all(pins_at_end);
+        _exit(0);
+}
+
 static void wait_and_hear(struct keeper *keeper)
 {
         struct pollfd fds[WORKERS_MAX + 3];
@@ -577,7 +595,7 @@ static void wait_and_hear(struct keeper *keeper)
         if (poll(fds, n, keeper->n_questions > 0 ? BUSY_POLL_MS : IDLE_POLL_MS) < 0)
                 return;
         if (fds[2].revents & (POLLHUP | POLLERR))
-                _exit(0);
+                end(0);
         for (size_t i = 0; i < n_workers; i++)
                 if (fds[3 + i].revents)
                         hear_worker(keeper, &keeper->workers[i]);
@@ -631,18 +649,22 @@ static bool open_group(struct keeper *keeper)
         return keeper->group >= 0;
 }
 
-void guard_keeper_run(const struct guard_settings *settings, int socket, pid_t owner)
+void guard_keeper_run(const struct guard_settings *settings, struct guard_pins *pins, int socket,
+                      pid_t owner)
 {
         static struct keeper keeper;
         struct sched_param first = { .sched_priority = 1 };
 
         keeper.settings = settings;
+        keeper.pins = pins_at_end = pins;
         keeper.owner = owner;
         keeper.self = getpid();
         keeper.owner_socket = socket;
         keeper.group = keeper.finder_socket = -1;
         guard_part_begin("suture-guard", owner);
         guard_wind_up(GUARD_ANSWER_MS);
+        signal(SIGTERM, end);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
         raise_descriptor_limit();
         (void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
         if (!open_group(&keeper))

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "daemon/guard.h"
+#include "daemon/guard-pin.h"
 
 /* --- Dead man's timer -------------------------------------------------------------------- */
 
@@ -80,5 +81,6 @@ pid_t guard_events_next(int fd);
 
 /* --- The keeper -------------------------------------------------------------------------- */
 
-__attribute__((noreturn)) void guard_keeper_run(const struct guard_settings *settings, int socket,
-                                                pid_t owner);
+/* `pins`: shared with the owner, which undoes what is left of them; may be NULL. */
+__attribute__((noreturn)) void guard_keeper_run(const struct guard_settings *settings,
+                                                struct guard_pins *pins, int socket, pid_t owner);

@@ -25,6 +25,7 @@
 
 struct guard {
         struct guard_settings settings;
+        struct guard_pins *pins;
         pid_t keeper;
         int socket;
         uint64_t started_at_ns;
@@ -81,7 +82,7 @@ static int start(struct guard *guard, struct error *err)
         guard->keeper = fork();
         if (guard->keeper == 0) {
                 keep_only(&sockets[1]);
-                guard_keeper_run(&guard->settings, sockets[1], owner);
+                guard_keeper_run(&guard->settings, guard->pins, sockets[1], owner);
         }
         close(sockets[1]);
         if (guard->keeper < 0) {
@@ -102,6 +103,7 @@ int guard_open(const struct guard_settings *settings, struct guard **ret, struct
                 return error_no_memory(err);
         guard->settings = *settings;
         guard->socket = -1;
+        guard->pins = guard_pins_new();
         r = start(guard, err);
         if (r == 0)
                 *ret = STEAL(guard);
@@ -117,6 +119,7 @@ static void stop(struct guard *guard, int *ret_status)
                         ;
         }
         guard->keeper = 0;
+        guard_unpin_all(guard->pins);
         if (guard->socket >= 0)
                 close(guard->socket);
         guard->socket = -1;
@@ -129,6 +132,7 @@ struct guard *guard_close(struct guard *guard)
         if (!guard)
                 return NULL;
         stop(guard, &status);
+        guard_pins_free(guard->pins);
         free(guard);
         return NULL;
 }
