@@ -21,6 +21,7 @@ struct change {
         struct change_before *before; /* one for each item that the plan had then */
         size_t n_before;
         bool dry_run;
+        bool kept;                  /* the store has it now, or rollback: had it */
         char cause[768], next[384]; /* why it ended early; "" if it did not */
 };
 

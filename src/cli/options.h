@@ -22,6 +22,7 @@ enum option_id {
         OPTION_DIGEST,
         OPTION_WAIT,
         OPTION_DRY_RUN,
+        OPTION_ONCE,
         OPTION_YES,
         OPTION_SOURCE,
         OPTION_TREE,
@@ -118,7 +119,7 @@ struct options {
 
         struct pid_list pids;
         const char *unit, *container;
-        bool all, last, dry_run, yes, digest_given;
+        bool all, last, dry_run, once, yes, digest_given;
         struct sha256 digest;
         uint32_t wait_s;            /* 0 where it was not given */
         bool wait_given;

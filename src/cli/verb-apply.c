@@ -8,6 +8,7 @@
 #include "cli/change.h"
 #include "cli/confirm.h"
 #include "cli/describe.h"
+#include "cli/link.h"
 
 #define FUNCTIONS_SHOWN 6
 
@@ -157,6 +158,44 @@ static void print_end(struct change *change, const struct patch *patch, int code
         output_text(output, ".  Undo: suture rollback %s\n", patch->id);
 }
 
+/* What is for chosen processes only, or only for now, is not for those that start later. */
+static bool wants_keeping(const struct change *change)
+{
+        return !change->options->once && !selection_given(change->options) &&
+               change->options->digest_given && !change->dry_run;
+}
+
+/* 0: sutured does the work and keeps the patch; LINK_ABSENT: it was kept here where that is possible. */
+static int keep(struct change *change, const struct patch *patch, uint64_t deadline_ms,
+                struct error *err)
+{
+        int r = link_apply(patch, &change->plan, deadline_ms, err);
+
+        change->kept = r == 0;
+        if (r != LINK_ABSENT)
+                return r;
+        r = link_keep(patch, err);
+        change->kept = r == 0;
+        return r < 0 ? r : LINK_ABSENT;
+}
+
+static void print_kept(struct change *change)
+{
+        if (change->kept)
+                output_text(change->output, "It is kept: sutured gives it to every process that "
+                                            "starts.\n");
+}
+
+/* No process is to be changed, but those that start later are to have it. */
+static int only_keep(struct change *change, const struct patch *patch, struct error *err)
+{
+        int r = wants_keeping(change) ? keep(change, patch, 0, err) : LINK_ABSENT;
+
+        if (r >= 0)
+                print_kept(change);
+        return r < 0 ? r : EXIT_CODE_OK;
+}
+
 static int apply(struct change *change, const struct patch *patch, struct error *err)
 {
         struct live_options live_options = change_live_options(change);
@@ -169,7 +208,10 @@ static int apply(struct change *change, const struct patch *patch, struct error 
                 output_text(change->output, "Nothing was changed.\n");
                 return EXIT_CODE_ERROR;
         }
-        r = live_apply(patch, &change->plan, &live_options, err);
+        r = wants_keeping(change) ? keep(change, patch, live_options.deadline_ms, err)
+                                  : LINK_ABSENT;
+        if (r == LINK_ABSENT)
+                r = live_apply(patch, &change->plan, &live_options, err);
         change_progress_end(change);
         if (r < 0 && change_count(&change->plan, LIVE_DONE) == 0)
                 return r;
@@ -181,6 +223,7 @@ static int apply(struct change *change, const struct patch *patch, struct error 
         }
         code = r < 0 ? EXIT_CODE_PARTIAL : change_exit_code(&change->plan);
         print_end(change, patch, code);
+        print_kept(change);
         return code;
 }
 
@@ -194,7 +237,7 @@ static int run(struct change *change, const struct patch *patch, struct error *e
                 output_text(change->output,
                             "No running process%s maps a build that %s is for: nothing to do.\n",
                             selection_given(change->options) ? " of those named" : "", name);
-                return EXIT_CODE_OK;
+                return only_keep(change, patch, err);
         }
         interrupt_catch();
         print_plan(change, patch);
@@ -202,7 +245,7 @@ static int run(struct change *change, const struct patch *patch, struct error *e
                 for (size_t i = 0; i < change->plan.n_items; i++)
                         change->plan.items[i].result = LIVE_UNCHANGED;
                 print_end(change, patch, EXIT_CODE_OK);
-                return EXIT_CODE_OK;
+                return only_keep(change, patch, err);
         }
         none_left = change_count(&change->plan, LIVE_REFUSED) == change->plan.n_items;
         if (change->dry_run || none_left) {
@@ -241,6 +284,7 @@ int verb_apply(const struct options *options, struct output *output, struct erro
                 r = run(&change, patch, err);
         if (r >= 0)
                 change_print_json(&change, r,
-                                  json_pack("{s:o}", "patch", describe_patch_json(patch)));
+                                  json_pack("{s:o, s:b}", "patch", describe_patch_json(patch),
+                                            "kept", (int)change.kept));
         return r;
 }

@@ -4,12 +4,19 @@
 #include "cli/change.h"
 #include "cli/confirm.h"
 #include "cli/describe.h"
+#include "cli/link.h"
+
+struct names {
+        char (*items)[PATCH_NAME_SIZE];
+        size_t n_items;
+};
 
 /* What is taken back: a patch by name, or whatever the selected processes hold. */
 struct rollback {
         struct change change;
         struct live_rollback_filter filter;
         char patch_name[PATCH_NAME_SIZE]; /* the filter's, for --last */
+        struct names names;         /* of the patches that the plan takes back */
 };
 
 static int check_usage(const struct options *options, struct error *err)
@@ -80,11 +87,6 @@ static int choose_last(struct rollback *rollback, struct error *err)
         return choose(rollback, err);
 }
 
-struct names {
-        char (*items)[PATCH_NAME_SIZE];
-        size_t n_items;
-};
-
 static void add_name(struct names *names, const char *name)
 {
         char(*slot)[PATCH_NAME_SIZE];
@@ -139,6 +141,44 @@ static void print_end(struct change *change, const char *patches, int code)
                     code == EXIT_CODE_OK ? "" : " in part", patches);
 }
 
+/* Taken back everywhere, so no longer given to what starts. */
+static int forget(struct rollback *rollback, const char *name, struct error *err)
+{
+        int r = link_forget(name, err);
+
+        if (r == 0) {
+                rollback->change.kept = true;
+                output_text(rollback->change.output, "%s is no longer kept.\n", name);
+        }
+        return MIN(r, 0);
+}
+
+static int forget_all(struct rollback *rollback, struct error *err)
+{
+        const struct options *options = rollback->change.options;
+        int r = 0;
+
+        if (selection_given(options) || rollback->change.dry_run)
+                return 0;
+        for (size_t i = 0; r == 0 && i < rollback->names.n_items; i++)
+                r = forget(rollback, rollback->names.items[i], err);
+        if (r == 0 && options->arguments.n_items && !rollback->change.kept)
+                r = forget(rollback, options->arguments.items[0], err);
+        return r;
+}
+
+/* One patch everywhere is what sutured does; the rest is done here. */
+static int through_sutured(struct rollback *rollback, uint64_t deadline_ms, struct error *err)
+{
+        int r = LINK_ABSENT;
+
+        if (rollback->names.n_items == 1 && !selection_given(rollback->change.options))
+                r = link_rollback(rollback->names.items[0], &rollback->change.plan, deadline_ms,
+                                  err);
+        rollback->change.kept = r == 0;
+        return r;
+}
+
 static int take_back(struct rollback *rollback, const char *patches, struct error *err)
 {
         struct change *change = &rollback->change;
@@ -152,7 +192,12 @@ static int take_back(struct rollback *rollback, const char *patches, struct erro
                 output_text(change->output, "Nothing was changed.\n");
                 return EXIT_CODE_ERROR;
         }
-        r = live_rollback(&rollback->filter, &change->plan, &live_options, err);
+        r = through_sutured(rollback, live_options.deadline_ms, err);
+        if (r == LINK_ABSENT) {
+                r = forget_all(rollback, err); /* first, or those that start meanwhile had it */
+                if (r == 0)
+                        r = live_rollback(&rollback->filter, &change->plan, &live_options, err);
+        }
         change_progress_end(change);
         if (r < 0 && change_count(&change->plan, LIVE_DONE) == 0)
                 return r;
@@ -179,7 +224,7 @@ static int run(struct rollback *rollback, const char *patches, struct error *err
                 output_text(change->output, "No process%s holds %s%s: nothing to do.\n",
                             selection_given(options) ? " of those named" : "",
                             id ? "the patch " : "a patch", id ? id : "");
-                return EXIT_CODE_OK;
+                return forget_all(rollback, err);
         }
         interrupt_catch();
         output_text(change->output, "Plan (nothing changed yet)\n  %-9s%s\n", "undo", patches);
@@ -204,6 +249,7 @@ static json_t *names_json(const struct names *names)
 static void rollback_done(struct rollback *rollback)
 {
         change_done(&rollback->change);
+        free(rollback->names.items);
 }
 
 int verb_rollback(const struct options *options, struct output *output, struct error *err)
@@ -220,7 +266,6 @@ int verb_rollback(const struct options *options, struct output *output, struct e
                 },
         };
         _cleanup_buffer_ struct buffer patches = { 0 };
-        struct names names = { 0 };
         int r = check_usage(options, err);
 
         if (r == 0)
@@ -230,13 +275,13 @@ int verb_rollback(const struct options *options, struct output *output, struct e
         if (r == 0)
                 r = options->last ? choose_last(&rollback, err) : choose(&rollback, err);
         if (r == 0) {
-                collect_names(&rollback, &names);
-                join_names(&names, &patches);
+                collect_names(&rollback, &rollback.names);
+                join_names(&rollback.names, &patches);
                 r = run(&rollback, patches.data ? (const char *)patches.data : "", err);
         }
         if (r >= 0)
-                change_print_json(&rollback.change, r, json_pack("{s:o}", "patches",
-                                                                 names_json(&names)));
-        free(names.items);
+                change_print_json(&rollback.change, r, json_pack("{s:o, s:b}", "patches",
+                                                                 names_json(&rollback.names),
+                                                                 "no_longer_kept", (int)rollback.change.kept));
         return r;
 }

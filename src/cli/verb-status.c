@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "cli/describe.h"
+#include "cli/link.h"
 #include "cli/verbs.h"
 #include "proc/module.h"
 
@@ -37,6 +38,9 @@ struct status_result {
         size_t n_unreadable;
         struct utsname system;
         char os[128];               /* PRETTY_NAME of os-release(5) */
+        json_t *daemon;             /* what sutured says, or NULL */
+        bool daemon_hangs;
+        struct patch_store *store;  /* as its files say; NULL: it can't be read */
 };
 
 static void status_result_done(struct status_result *result)
@@ -46,6 +50,8 @@ static void status_result_done(struct status_result *result)
                 free(result->items[i].copies);
         }
         free(result->items);
+        json_decref(result->daemon);
+        patch_store_close(result->store);
 }
 
 /* The value of PRETTY_NAME=, without its quotes. */
@@ -182,6 +188,8 @@ static int gather(const struct options *options, struct status_result *result, s
 {
         uname(&result->system);
         read_os_name(result->os, sizeof(result->os));
+        result->daemon = link_status(&result->daemon_hangs);
+        (void)patch_store_open(link_store(), false, &result->store, NULL);
         if (options->pids.n_items == 0)
                 return inspect_all(result, err);
         for (size_t i = 0; i < options->pids.n_items; i++) {
@@ -242,6 +250,31 @@ static json_t *item_json(const struct status_item *item)
         return json;
 }
 
+static const char *guard_word(const struct status_result *result)
+{
+        const char *word = json_string_value(json_object_get(result->daemon, "guard"));
+
+        if (word)
+                return word;
+        return result->daemon_hangs ? "hangs" : "none";
+}
+
+static json_t *kept_json(const struct status_result *result)
+{
+        json_t *kept = json_array();
+
+        for (size_t i = 0; result->store && i < result->store->n_entries; i++) {
+                const struct patch_store_entry *entry = result->store->entries[i];
+
+                json_array_append_new(kept, json_pack("{s:s, s:I, s:s, s:s}", "id",
+                                                      entry->patch->id, "level",
+                                                      (json_int_t)entry->patch->level, "state",
+                                                      patch_state_name(entry->state), "reason",
+                                                      entry->reason));
+        }
+        return kept;
+}
+
 static void print_json(struct output *output, const struct status_result *result)
 {
         json_t *items = json_array();
@@ -249,13 +282,15 @@ static void print_json(struct output *output, const struct status_result *result
         for (size_t i = 0; i < result->n_items; i++)
                 json_array_append_new(items, item_json(&result->items[i]));
         output_json(output, "suture-status-1", EXIT_CODE_OK,
-                    json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "version", SUTURE_VERSION,
+                    json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:s, s:o, s:o}", "version",
+                              SUTURE_VERSION,
                               "host", output_json_text(result->system.nodename), "os",
                               output_json_text(result->os), "kernel",
                               output_json_text(result->system.release), "n_processes",
                               (json_int_t)result->n_processes, "n_patched",
                               (json_int_t)count_patched(result), "n_unreadable",
-                              (json_int_t)result->n_unreadable, "items", items));
+                              (json_int_t)result->n_unreadable, "guard", guard_word(result),
+                              "kept", kept_json(result), "items", items));
 }
 
 /* One line of the table: processes of one program in which the same is true. */
@@ -386,6 +421,51 @@ static void print_table(struct output *output, const struct status_result *resul
         free(rows.items);
 }
 
+static size_t count_kept(const struct status_result *result, enum patch_state state)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; result->store && i < result->store->n_entries; i++)
+                n += result->store->entries[i]->state == state;
+        return n;
+}
+
+/* Whether what starts from now on is patched, and what has to be looked at. */
+static void print_guard(struct output *output, const struct status_result *result)
+{
+        static const struct {
+                const char *word, *text;
+        } texts[] = {
+                { "events", "sutured patches programs before they run" },
+                { "late", "sutured patches programs only when they run already (no fanotify)" },
+                { "starting", "sutured is starting; not all is watched yet" },
+                { "idle", "sutured runs, and no patch is enabled" },
+                { "hangs", "sutured does not answer; see: systemctl status sutured" },
+                { "none", "sutured does not run; programs that start are not patched" },
+        };
+        size_t enabled = count_kept(result, PATCH_STATE_ENABLED);
+        size_t held = count_kept(result, PATCH_STATE_HELD);
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+                if (strcmp(texts[i].word, guard_word(result)) == 0)
+                        output_text(output, "Guard: %s.\n", texts[i].text);
+        if (enabled + held > 0)
+                output_text(output, "Kept: %zu enabled, %zu held.\n", enabled, held);
+        for (size_t i = 0; result->store && i < result->store->n_entries; i++) {
+                const struct patch_store_entry *entry = result->store->entries[i];
+
+                if (entry->state == PATCH_STATE_QUARANTINED)
+                        output_text(output, "QUARANTINED  %s.%u  %s\n", entry->patch->id,
+                                    entry->patch->level, entry->reason);
+        }
+        for (size_t i = 0; result->store && i < result->store->n_faults; i++)
+                output_text(output, "Store: %s: %s\n", result->store->faults[i].file,
+                            result->store->faults[i].what);
+        if (json_object_get(result->daemon, "policy_fault"))
+                output_text(output, "Policy: %s; the one from before holds.\n",
+                            json_string_value(json_object_get(result->daemon, "policy_fault")));
+}
+
 static void print_text(struct output *output, const struct status_result *result)
 {
         const char *dot = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "·" : "-";
@@ -402,6 +482,7 @@ static void print_text(struct output *output, const struct status_result *result
                 output_text(output, "; %zu more could not be read%s", result->n_unreadable,
                             geteuid() ? ", run suture as root" : "");
         output_text(output, ".\n");
+        print_guard(output, result);
 }
 
 int verb_status(const struct options *options, struct output *output, struct error *err)

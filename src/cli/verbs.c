@@ -12,7 +12,8 @@ const struct verb verbs[] = {
                 .summary = "what is patched in memory, process by process",
                 .description =
                         "Reads the record that every patched process carries in its own memory "
-                        "and says what runs there now. Nothing is stopped or changed. Without "
+                        "and says what runs there now, and whether sutured watches. Nothing is "
+                        "stopped or changed, and sutured is not waited for. Without "
                         "root only your own processes can be read; how many were not is said.",
                 .options = { OPTION_PID },
                 .run = verb_status,
@@ -40,9 +41,11 @@ const struct verb verbs[] = {
                         "Finds every process that runs a build the patch is for, prints the "
                         "plan, asks, and patches them. All processes of one service are "
                         "patched, or none. A file that nobody signed is applied only if you "
-                        "name it by its digest.",
-                .options = { OPTION_PID, OPTION_UNIT, OPTION_CONTAINER, OPTION_WAIT, OPTION_DIGEST,
-                             OPTION_DRY_RUN, OPTION_YES },
+                        "name it by its digest. Unless --once, --pid, --unit or --container is "
+                        "given the patch is kept, and sutured gives it to every process that "
+                        "starts.",
+                .options = { OPTION_PID, OPTION_UNIT, OPTION_CONTAINER, OPTION_ONCE, OPTION_WAIT,
+                             OPTION_DIGEST, OPTION_DRY_RUN, OPTION_YES },
                 .run = verb_apply,
         },
         {
@@ -53,7 +56,8 @@ const struct verb verbs[] = {
                 .description =
                         "Makes the original code run again. ID is a patch with or without its "
                         "level (SUT-2026-0042 or SUT-2026-0042.2). Without an ID, say which: "
-                        "--pid, --unit, --container, --last or --all.",
+                        "--pid, --unit, --container, --last or --all. Unless it is taken back from "
+                        "chosen processes only, the patch is no longer kept.",
                 .options = { OPTION_PID, OPTION_UNIT, OPTION_CONTAINER, OPTION_ALL, OPTION_LAST,
                              OPTION_WAIT, OPTION_DRY_RUN, OPTION_YES },
                 .run = verb_rollback,

@@ -101,7 +101,7 @@ static void get_description(struct daemon *daemon, struct varlink_call *call)
 
 static const char *guard_word(const struct daemon *daemon)
 {
-        if (daemon->swapping && !daemon->guard.guard)
+        if (daemon->swapping)
                 return "starting";
         if (!daemon->guard.guard)
                 return "idle";

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "daemon/guard-parts.h"
+#include "proc/process.h"
 
 #define RING_SIZE 256
 #define RING_NS 10000000000u
@@ -166,6 +167,8 @@ bool lives_add(struct lives *lives, const struct life *life)
                 tell_end(lives, life, past->status);
                 return true;
         }
+        if (!process_alive(life->pid, life->start_ticks))
+                return true; /* it ended as it should */
         return insert(lives, life);
 }
 

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'capability'))
 import harness                                                   # noqa: E402
@@ -131,11 +130,7 @@ class Daemon:
 
     def settle(self):
         """Until the guard watches what the store holds now."""
-        wait_for(lambda: self.call('Status')['guard'] in ('events', 'idle'), 'the guard is ready')
-        # A new guard takes over when it is ready: its keeper is another process than before.
-        keeper = self.call('Status')['guard_pid']
-        with contextlib.suppress(harness.Failed):
-            wait_for(lambda: self.call('Status')['guard_pid'] != keeper, 'a new guard', 5)
+        wait_for(lambda: self.call('Status')['guard'] != 'starting', 'the guard is ready')
 
     def memory_kb(self):
         for line in pathlib.Path(f'/proc/{self.process.pid}/status').read_text().splitlines():
@@ -165,5 +160,7 @@ def once(name='once-pie'):
                           check=False).stdout.strip()
 
 
-def pause(seconds):
-    time.sleep(seconds)
+def suture(daemon, *arguments):
+    """The command line, which finds this daemon and its store."""
+    return harness.suture(*arguments, env={'SUTURE_SOCKET': daemon.socket,
+                                           'SUTURE_STORE': str(daemon.store)})
