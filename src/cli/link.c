@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where sutured runs it holds the store, and is asked; where it doesn't the store is changed here, so
- * that a sutured that is started later has it. Without a store folder nothing is kept: that is a
+ * Where sutured runs it holds the store, and is asked; where it doesn't the store is changed here,
+ * so that a sutured that is started later has it. Without a store folder nothing is kept: that is a
  * machine on which nobody wants a daemon.
  */
 #include "cli/link.h"
@@ -179,7 +179,7 @@ int link_keep(const struct patch *patch, struct error *err)
                                  "nothing was changed; --once applies it without keeping it",
                                  r == PATCH_STORE_OLDER
                                          ? "a higher level of %s is kept already"
-                                         : "the same level of %s is kept already, with other content",
+                                         : "the same level of %s, with other content, is kept already",
                                  patch->id);
         if (r >= 0) /* it is asked for, whatever was before */
                 r = patch_store_set_state(store, patch->id, PATCH_STATE_ENABLED, "", "uid 0", err);

@@ -165,7 +165,7 @@ static bool wants_keeping(const struct change *change)
                change->options->digest_given && !change->dry_run;
 }
 
-/* 0: sutured does the work and keeps the patch; LINK_ABSENT: it was kept here where that is possible. */
+/* 0: sutured does the work and keeps the patch; LINK_ABSENT: it was kept here, if anywhere. */
 static int keep(struct change *change, const struct patch *patch, uint64_t deadline_ms,
                 struct error *err)
 {

@@ -59,9 +59,11 @@ static void refuse(struct daemon *daemon, uint64_t connection, const struct erro
                                      "exit_code", (int)err->exit_code));
 }
 
-static void bad_parameter(struct daemon *daemon, const struct varlink_call *call, const char *name)
+static void bad_parameter(struct daemon *daemon, const struct varlink_call *call,
+                          const char *name)
 {
-        (void)varlink_fail(daemon->varlink, call->connection, "org.varlink.service.InvalidParameter",
+        (void)varlink_fail(daemon->varlink, call->connection,
+                           "org.varlink.service.InvalidParameter",
                            json_pack("{s:s}", "parameter", name));
 }
 

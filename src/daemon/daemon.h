@@ -19,5 +19,5 @@ struct daemon_settings {
         size_t n_watch;
 };
 
-/* Runs until SIGTERM or SIGINT; patches stay where they are. 0, or the fault that kept it from it. */
+/* Runs until SIGTERM or SIGINT; patches stay where they are. 0, or what kept it. */
 int daemon_run(const struct daemon_settings *settings, struct error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
-/* What a service tells its manager: sd_notify(3), "State=value" lines to the socket NOTIFY_SOCKET. */
+/* What a service tells its manager: sd_notify(3), lines "NAME=value" to NOTIFY_SOCKET. */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sutured: reads its few options, and becomes the daemon. It stays in the foreground; who wants it in
- * the background has a service manager, or the shell's &.
+ * sutured: reads its few options, and becomes the daemon. It stays in the foreground; who wants it
+ * in the background has a service manager, or the shell's &.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -21,14 +21,22 @@ struct row {
 };
 
 static const struct row rows[] = {
-        { { "store", required_argument, NULL, 's' }, "FOLDER", "the patches (default " PATCH_STORE_PATH ")" },
-        { { "config", required_argument, NULL, 'c' }, "FILE", "the policy (default " POLICY_PATH ")" },
-        { { "socket", required_argument, NULL, 'S' }, "PATH", "where to answer (default " DAEMON_SOCKET ")" },
-        { { "log", required_argument, NULL, 'l' }, "FILE", "the audit log (default: as the policy says)" },
-        { { "probe", required_argument, NULL, 'p' }, "FILE", "what makes HTTP and TCP health checks" },
-        { { "watch", required_argument, NULL, 'w' }, "FILE", "a program or library in an unusual place; may be repeated" },
-        { { "help", no_argument, NULL, 'h' }, "", "print this help" },
-        { { "version", no_argument, NULL, 'V' }, "", "print the version" },
+        { { "store", required_argument, NULL, 's' }, "FOLDER",
+          "the patches (default " PATCH_STORE_PATH ")" },
+        { { "config", required_argument, NULL, 'c' }, "FILE",
+          "the policy (default " POLICY_PATH ")" },
+        { { "socket", required_argument, NULL, 'S' }, "PATH",
+          "where to answer (default " DAEMON_SOCKET ")" },
+        { { "log", required_argument, NULL, 'l' }, "FILE",
+          "the audit log (default: as the policy says)" },
+        { { "probe", required_argument, NULL, 'p' }, "FILE",
+          "what makes HTTP and TCP health checks" },
+        { { "watch", required_argument, NULL, 'w' }, "FILE",
+          "a program or library in an unusual place; may be repeated" },
+        { { "help", no_argument, NULL, 'h' }, "",
+          "print this help" },
+        { { "version", no_argument, NULL, 'V' }, "",
+          "print the version" },
 };
 
 static void print_help(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Connects, sends, waits for one reply. Every step has the same deadline, so that whoever calls never
- * waits for a service that hangs.
+ * Connects, sends, waits for one reply. Every step has the same deadline, so that whoever calls
+ * never waits for a service that hangs.
  */
 #include "daemon/varlink-client.h"
 
@@ -19,7 +19,8 @@ static int wait_for(int fd, short events, uint64_t until_ns, struct error *err)
 {
         struct pollfd wait = { .fd = fd, .events = events };
         uint64_t now_ns = clock_now_ns();
-        int left_ms = now_ns < until_ns ? (int)MIN((until_ns - now_ns) / 1000000u + 1, 1u << 30) : 0;
+        uint64_t left_ns = now_ns < until_ns ? until_ns - now_ns : 0;
+        int left_ms = (int)MIN((left_ns + 999999u) / 1000000u, 1u << 30);
         int r = poll(&wait, 1, left_ms);
 
         if (r > 0)
@@ -51,7 +52,8 @@ static int send_call(int fd, const char *text, size_t size, int passed, uint64_t
                 }
                 n = sendmsg(fd, &message, MSG_NOSIGNAL);
                 if (n < 0 && errno != EAGAIN)
-                        return error_set(err, EXIT_CODE_ERROR, errno, NULL, "sutured can't be asked");
+                        return error_set(err, EXIT_CODE_ERROR, errno, NULL,
+                                         "sutured can't be asked");
                 if (n < 0 && wait_for(fd, POLLOUT, until_ns, err) < 0)
                         return -ETIMEDOUT;
                 done += (size_t)MAX(n, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 /*
- * A varlink service on a unix socket (https://varlink.org/): calls and replies are JSON objects, each
- * ended by a NUL byte. Peers are strangers: what they send and what they leave unread is bounded,
+ * A varlink service on a unix socket (https://varlink.org/): calls and replies are JSON objects,
+ * each ended by a NUL byte. Peers are strangers: what they send and what they leave unread is bounded,
  * nothing ever waits for them, and each has one call under way at a time.
  */
 #include <jansson.h>

@@ -26,6 +26,10 @@ SUTURE = os.environ.get('SUTURE', 'suture')
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 VICTIMS = pathlib.Path(os.environ.get('VICTIMS', '/nonexistent'))
 
+# The sutured and the store of this machine are not the tests' business.
+os.environ.setdefault('SUTURE_SOCKET', '/nonexistent/socket')
+os.environ.setdefault('SUTURE_STORE', '/nonexistent/patches')
+
 VULNERABLE, LEVEL_1, LEVEL_2 = 0, 1, 3
 NAMES = {0: 'vulnerable', 1: 'fixed to level 1', 2: 'only level 2 fixed', 3: 'fixed to level 2'}
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """sutured: what is kept is applied, to every instance, whatever happens to sutured."""
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -447,6 +448,83 @@ def it_is_never_waited_for():
             equal(result.json['guard'], 'hangs', 'status')
         finally:
             daemon.process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def unit(victim):
+    """Puts the victim into a unit of its own, as systemd would."""
+    mounts = [line.split() for line in pathlib.Path('/proc/mounts').read_text().splitlines()]
+    root = next((words[1] for words in mounts if words[2] == 'cgroup2'), None)
+    if not root:
+        raise harness.Skipped('no cgroup v2 is mounted')
+    name = f'suture-test-{os.getpid()}.service'
+    group = pathlib.Path(root, name)
+    group.mkdir()
+    try:
+        (group / 'cgroup.procs').write_text(str(victim.pid))
+        yield name
+    finally:
+        victim.process.kill()
+        victim.process.wait()
+        wait_for(lambda: not (group / 'cgroup.procs').read_text(), 'the unit is empty')
+        group.rmdir()
+
+
+def with_health_check(daemon, victim, command):
+    """Applies the patch where a command decides about the victim's unit."""
+    script = daemon.folder / 'check'
+    script.write_text(f'#!/bin/sh\n{command}\n')
+    script.chmod(0o755)
+    daemon.config.write_text(f'[Health one]\nUnit=suture-test-*.service\nCommand={script}\n'
+                             'Timeout=10s\nInterval=300ms\nWatch=3s\n')
+    daemon.start()
+    return daemon.apply(patch_path('subject'))
+
+
+@test
+def a_health_check_that_fails_undoes():
+    with Daemon() as daemon, harness.Victim('victim-lib', 'threads', 2) as victim, unit(victim):
+        reply = with_health_check(daemon, victim,
+                                  f'! {harness.SUTURE} status --pid {victim.pid} | grep -q PATCHED')
+        check(reply['failed'], str(reply))
+        equal(reply['processes'][-1]['result'], 'undone', 'the last result')
+        victim.says(VULNERABLE)
+        equal([patch['state'] for patch in daemon.call('ListPatches')['patches']],
+              ['quarantined'], 'the store')
+        check('health check' in daemon.said('patch-quarantined')[0]['fields']['reason'], 'reason')
+
+
+@test
+def a_health_check_that_goes_on_well_keeps():
+    with Daemon() as daemon, harness.Victim('victim-lib', 'threads', 2) as victim, unit(victim):
+        reply = with_health_check(daemon, victim, 'exit 0')
+        check(not reply['failed'] and not reply['faults'], str(reply))
+        victim.says(LEVEL_1)
+
+
+@test
+def store_writes_that_are_killed_leave_it_whole():
+    with Daemon() as daemon:
+        for round_ in range(20):
+            daemon.start(ready=False)
+            wait_for(lambda: daemon.process.poll() is None and os.path.exists(daemon.socket),
+                     'the socket')
+            child = os.fork()
+            if child == 0:
+                with contextlib.suppress(Exception):
+                    daemon.apply(patch_path('once-pie'))
+                    daemon.call('SetState', {'id': 'TEST-once-pie', 'state': 'held'})
+                    daemon.call('Rollback', {'id': 'TEST-once-pie'})
+                os._exit(0)
+            time.sleep(0.01 * round_)
+            daemon.stop(signal.SIGKILL)
+            os.waitpid(child, 0)
+        daemon.start()
+        equal(daemon.call('ListPatches')['faults'], [], 'faults of the store')
+        check(not [entry for entry in daemon.events() if entry['event'] == 'log-damaged'], 'the log')
+        daemon.apply(patch_path('once-nopie'))
+        daemon.settle()
+        equal(once('once-nopie'), 'fixed', 'it goes on')
 
 
 if __name__ == '__main__':

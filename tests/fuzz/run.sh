@@ -5,14 +5,14 @@
 # Says "NAME: N executions, no finding" for each; a finding is shown, its input kept, and fails.
 set -u
 if [ $# -lt 2 ]; then
-        echo "usage: $0 BUILD_DIR RUNS [elf-view|elf-image|frames|patch|maps|build-text|build-objects|live-record|live-code]..." >&2
+        echo "usage: $0 BUILD_DIR RUNS [elf-view|elf-image|frames|patch|maps|build-text|build-objects|live-record|live-code|varlink]..." >&2
         exit 2
 fi
 folder=$(cd "$1" && pwd) || exit 1
 folder=$folder/tests/fuzz
 runs=$2
 shift 2
-[ $# -gt 0 ] || set -- elf-view elf-image frames patch maps build-text build-objects live-record live-code
+[ $# -gt 0 ] || set -- elf-view elf-image frames patch maps build-text build-objects live-record live-code varlink
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/suture-fuzz.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 "$folder/make-seeds" "$scratch" "$folder/libseed.so" "$folder/seed-fix.bin" || exit 1
@@ -23,7 +23,7 @@ for name in "$@"; do
         corpus=$scratch/corpus-$name
         [ -n "${CORPUS:-}" ] && corpus=$CORPUS/$name
         findings=$folder/findings-$name
-        mkdir -p "$corpus" "$findings" "$scratch/$name" # those of live/ begin with nothing
+        mkdir -p "$corpus" "$findings" "$scratch/$name" # some begin with nothing
         if "$folder/fuzz-$name" -runs="$runs" -max_len=65536 -timeout=20 -rss_limit_mb=2048 \
                 -print_final_stats=1 -artifact_prefix="$findings/" "$corpus" "$scratch/$name" \
                 > "$log" 2>&1; then
