@@ -98,6 +98,7 @@ void daemon_undone(struct daemon *daemon, const char *id)
 {
         char(*slot)[PATCH_NAME_SIZE] = ARRAY_PUSH(daemon->undone, daemon->n_undone);
 
+        daemon_tasks_break_off(daemon, id);
         if (slot)
                 snprintf(*slot, sizeof(*slot), "%s", id);
 }

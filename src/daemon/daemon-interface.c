@@ -436,6 +436,7 @@ static void set_state(struct daemon *daemon, struct varlink_call *call)
                 return;
         }
         if (r == 0) {
+                daemon_tasks_break_off(daemon, entry->patch->id);
                 daemon_tell(daemon, state == PATCH_STATE_HELD ? "patch-held" : "patch-enabled",
                             call->uid, call->pid, json_pack("{s:s}", "patch", id));
                 daemon_guard_renew(daemon);

@@ -45,7 +45,8 @@ struct task {
         pid_t pid;
         json_t *items, *faults;
         bool stored;
-        bool failed;                    /* a health check spoke against it */
+        bool failed;                    /* a health check spoke against it; it takes back itself */
+        bool broken_off;
 };
 
 /* A patch file that is being read by the process without privileges. */
@@ -113,6 +114,11 @@ void daemon_quarantine(struct daemon *daemon, const char *patch, const char *rea
 
 /* Takes the task over (its kind and what it needs are filled in). -EAGAIN: there are too many. */
 int daemon_task_add(struct daemon *daemon, const struct task *task);
+/*
+ * The patch is no longer enabled: work that began when it was is broken off (which harms no process),
+ * and what else it had to do is begun anew.
+ */
+void daemon_tasks_break_off(struct daemon *daemon, const char *id);
 void daemon_tasks_step(struct daemon *daemon);
 void daemon_tasks_end(struct daemon *daemon);
 /* The enabled patches of the store that no other supersedes; the caller frees the array. */

@@ -196,11 +196,43 @@ static void finish(struct daemon *daemon, size_t i)
         task_free(task);
 }
 
+void daemon_tasks_break_off(struct daemon *daemon, const char *id)
+{
+        for (size_t i = 0; i < DAEMON_TASKS_MAX; i++) {
+                struct task *task = daemon->tasks[i];
+
+                if (!task || task->failed)
+                        continue;
+                /* Later: this may be called while the task's own job is being heard. */
+                if (task->kind == TASK_SCAN)
+                        task->broken_off = daemon->scan_wanted = true;
+                else if (task->kind == TASK_APPLY && strcmp(task->patch->id, id) == 0)
+                        task->broken_off = true;
+        }
+}
+
+static void end_broken_off(struct daemon *daemon)
+{
+        for (size_t i = 0; i < DAEMON_TASKS_MAX; i++) {
+                struct task *task = daemon->tasks[i];
+
+                if (!task || !task->broken_off)
+                        continue;
+                json_array_append_new(task->faults,
+                                      json_pack("{s:s, s:s, s:i}", "cause",
+                                                "the patch was taken back meanwhile", "next", "",
+                                                "exit_code", EXIT_CODE_ERROR));
+                finish(daemon, i);
+        }
+}
+
 static bool may_start(const struct daemon *daemon, const struct task *task)
 {
         for (size_t i = 0; i < DAEMON_TASKS_MAX; i++) {
                 const struct task *other = daemon->tasks[i];
 
+                if (other && other->job && other->failed)
+                        return false; /* it is just taking its patch back */
                 if (other && other->job && (task->kind != TASK_UNDO || other->kind == TASK_UNDO))
                         return false;
         }
@@ -225,9 +257,11 @@ static void ask_for_scan(struct daemon *daemon)
 
 void daemon_tasks_step(struct daemon *daemon)
 {
+        end_broken_off(daemon);
         for (size_t i = 0; i < DAEMON_TASKS_MAX; i++)
                 if (daemon->tasks[i] && daemon->tasks[i]->job && job_step(daemon->tasks[i]->job))
                         finish(daemon, i);
+        end_broken_off(daemon); /* before anything is started that takes back */
         ask_for_scan(daemon);
         for (size_t i = 0; i < DAEMON_TASKS_MAX; i++) {
                 struct task *task = daemon->tasks[i];
