@@ -9,7 +9,9 @@
 
 __attribute__((noinline)) int answer(int question)
 {
-        return question + ANSWER;
+        for (int i = 0; i < ANSWER; i++)
+                question += getppid() > 0 || i >= 0;
+        return question;
 }
 
 int main(void)
