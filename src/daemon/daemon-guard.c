@@ -139,7 +139,7 @@ static size_t split(char *names, const char **ret, size_t max)
         return n;
 }
 
-void daemon_know(struct daemon *daemon, const struct life *life)
+void daemon_know(struct daemon *daemon, const struct life *life, bool all)
 {
         _cleanup_free_ char *names = strdup(life->patches);
         const char *patches[CRASH_GUARD_MAX_PATCHES];
@@ -149,7 +149,14 @@ void daemon_know(struct daemon *daemon, const struct life *life)
                 if (crash_guard_activated(daemon->crash, life->service, patches[i],
                                           crash_guard_clock(daemon->crash, boottime_ns())))
                         daemon->crash_changed = true;
-        (void)lives_add(daemon->lives, life);
+        if (all)
+                (void)lives_add(daemon->lives, life);
+        for (size_t i = 0; i < n && !all; i++) {
+                struct life one = *life;
+
+                one.patches = (char *)patches[i];
+                (void)lives_add_patch(daemon->lives, &one);
+        }
 }
 
 void daemon_life_ended(void *context, const struct life_end *end)
@@ -229,7 +236,7 @@ static void note_patched(struct daemon *daemon, const struct guard_report *repor
                               report->service, "held_us", (json_int_t)(report->held_ns / 1000),
                               "linking_us", (json_int_t)(report->linking_ns / 1000), "gap_us",
                               (json_int_t)(report->gap_ns / 1000)));
-        daemon_know(daemon, &life);
+        daemon_know(daemon, &life, !late);
 }
 
 static void on_report(struct daemon *daemon, struct guard_set *set,

@@ -102,8 +102,8 @@ void daemon_guard_renew(struct daemon *daemon);
 void daemon_undone(struct daemon *daemon, const char *id);
 void daemon_guard_step(struct daemon *daemon);
 void daemon_guard_end(struct daemon *daemon);
-/* A process of the records (work.h, "known") or of a report. */
-void daemon_know(struct daemon *daemon, const struct life *life);
+/* A patched process. `all`: it has no patches but these. */
+void daemon_know(struct daemon *daemon, const struct life *life, bool all);
 /* For lives_open(). */
 void daemon_life_ended(void *context, const struct life_end *end);
 /* It did harm: out of the store's enabled ones and out of all processes. */

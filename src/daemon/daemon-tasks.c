@@ -83,7 +83,21 @@ static void on_known(struct daemon *daemon, const json_t *known)
         json_array_foreach(json_object_get(known, "patches"), i, name)
                 buffer_printf(&names, "%s%s", i ? " " : "", json_string_value(name));
         life.patches = names.data ? (char *)names.data : (char *)"";
-        daemon_know(daemon, &life);
+        daemon_know(daemon, &life, true);
+}
+
+static void note_patched(const struct task *task, const json_t *process)
+{
+        const struct life life = {
+                .pid = (pid_t)json_integer_value(json_object_get(process, "pid")),
+                .start_ticks = (uint64_t)json_integer_value(json_object_get(process, "start")),
+                .main = json_is_true(json_object_get(process, "main")),
+                .service = (char *)text_of(process, "service"),
+                .patches = (char *)text_of(process, "patch"),
+        };
+
+        if (life.service[0])
+                daemon_know(task->daemon, &life, false);
 }
 
 /* Nothing of what was so already goes into the log. */
@@ -93,6 +107,8 @@ static void on_process(struct task *task, json_t *process)
 
         if (json_array_size(task->items) < ITEMS_MAX)
                 json_array_append(task->items, process);
+        if (task->kind != TASK_UNDO && strcmp(result, "done") == 0)
+                note_patched(task, process);
         if (strcmp(result, "unchanged") == 0 || strcmp(result, "gone") == 0)
                 return;
         daemon_tell(task->daemon, task->kind == TASK_UNDO ? "process-rolled-back"

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "daemon/guard-parts.h"
 #include "proc/process.h"
@@ -170,6 +171,35 @@ bool lives_add(struct lives *lives, const struct life *life)
         if (!process_alive(life->pid, life->start_ticks))
                 return true; /* it ended as it should */
         return insert(lives, life);
+}
+
+static bool has_word(const char *words, const char *word)
+{
+        size_t size = strlen(word);
+
+        for (const char *at = words; (at = strstr(at, word)); at += size)
+                if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
+                        return true;
+        return false;
+}
+
+bool lives_add_patch(struct lives *lives, const struct life *life)
+{
+        _cleanup_buffer_ struct buffer words = { 0 };
+        struct life both = *life;
+        bool there;
+        size_t i;
+
+        lives_step(lives);
+        i = find(lives, life->pid, &there);
+        if (!there || lives->items[i].start_ticks != life->start_ticks)
+                return lives_add(lives, life);
+        if (has_word(lives->items[i].patches, life->patches))
+                return true;
+        if (!buffer_printf(&words, "%s %s", lives->items[i].patches, life->patches))
+                return false;
+        both.patches = (char *)words.data;
+        return lives_add(lives, &both);
 }
 
 void lives_look_begin(struct lives *lives)

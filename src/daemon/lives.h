@@ -44,6 +44,8 @@ void lives_step(struct lives *lives);
  * was a moment ago. False if memory is out or there are too many.
  */
 bool lives_add(struct lives *lives, const struct life *life);
+/* It has this one patch now, beside those that are known. */
+bool lives_add_patch(struct lives *lives, const struct life *life);
 /* Around a look at all processes: what it did not add is no longer there. */
 void lives_look_begin(struct lives *lives);
 void lives_look_end(struct lives *lives);

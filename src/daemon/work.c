@@ -37,9 +37,12 @@ static void say_fault(const struct error *err)
 static void say_process(const char *patch, const struct live_process *item)
 {
         const struct process *process = &item->process;
+        struct facts facts = { 0 };
 
-        job_say(json_pack("{s:{s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:i}}",
-                          "process", "pid", (int)process->pid, "start",
+        (void)facts_read(process->pid, &facts, NULL);
+        job_say(json_pack("{s:{s:s, s:b, s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s, "
+                          "s:i}}",
+                          "process", "service", facts.service, "main", (int)facts.main, "pid", (int)process->pid, "start",
                           (json_int_t)process->start_ticks, "name", process->name, "unit",
                           process->unit, "container", process->container, "patch", patch,
                           "result", work_result_word(item->result), "pause_ns",

@@ -4,8 +4,8 @@
  * What is done to running processes on the daemon's behalf, within a job (job.h). Lines it says:
  *
  *   {"known":   {"pid", "start", "service", "main", "patches": ["A.1"]}}    from its memory
- *   {"process": {"pid", "start", "name", "unit", "container", "patch", "result", "pause_ns",
- *                "held_ns", "cause", "next", "exit_code"}}
+ *   {"process": {"pid", "start", "name", "unit", "container", "service", "main", "patch",
+ *                "result", "pause_ns", "held_ns", "cause", "next", "exit_code"}}
  *   {"health":  {"patch", "unit", "cause"}}      a check failed: the unit's patch was taken back
  *   {"fault":   {"cause", "next", "exit_code"}}  concerns the whole run
  */

@@ -216,6 +216,18 @@ def a_patch_whose_service_dies_is_quarantined():
 
 
 @test
+def one_that_dies_right_after_it_was_patched_counts():
+    with Daemon('[CrashGuard]\nDeaths=2\nWithin=10min\n') as daemon:
+        daemon.start()
+        for _ in range(2):
+            with harness.Victim('victim-lib', 'threads', 1) as victim:
+                daemon.apply(patch_path('subject'), once=True)
+                os.kill(victim.pid, signal.SIGSEGV)
+                victim.process.wait()
+        wait_for(lambda: daemon.count('patch-quarantined') == 1, 'the quarantine')
+
+
+@test
 def who_ends_as_it_should_is_no_crash():
     with Daemon('[CrashGuard]\nDeaths=2\nWithin=10min\n') as daemon:
         daemon.start()
