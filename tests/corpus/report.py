@@ -98,10 +98,19 @@ def head(results, n_rows):
         f'{starts_only(fixes)} of them replace `main` of a program, so that only processes which '
         'start later take them there (SB132).',
         '',
+        *failed_at_work(live['failed']),
         seconds(fixes),
         '',
     ]
     return lines
+
+
+def failed_at_work(n):
+    if not n:
+        return []
+    return ['A fix can change what existing objects mean (who frees what a member points to, say) without '
+            'changing their layout. No comparison of code sees that; the trial at work does. A patch '
+            'that failed there is not for processes that run: only for those that start later.', '']
 
 
 def starts_only(fixes):
