@@ -873,9 +873,6 @@ static int do_write(struct job *job, struct error *err)
 
 static int check_request(const struct build_request *request, struct error *err)
 {
-        if (request->in_place && request->origin != BUILD_FROM_PROJECT)
-                return error_set(err, EXIT_CODE_UNSUPPORTED, 0, NULL,
-                                 "this form of suture build is not made yet");
         for (size_t i = 0; i < request->n_fixes; i++)
                 if (access(request->fixes[i], R_OK) < 0)
                         return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't read the fix %s",

@@ -31,7 +31,7 @@ struct build_request {
         const char *command;           /* for sh -ec, in the tree */
         const char *const *depends;    /* PROJECT: Debian packages that the command needs */
         size_t n_depends;
-        bool in_place;                 /* TREE, PROJECT: built here, in `tree` itself, as this user */
+        bool in_place;                 /* PROJECT: built here, in `tree` itself, as this user */
         const char *original_objects, *fixed_objects; /* folders, same names below both */
         const char *const *replacements;              /* C files */
         size_t n_replacements;

@@ -158,6 +158,41 @@ add_executable(prog main.{suffix} limit.{suffix} times.{suffix})
 '''
 
 
+CONTROL = '''\
+Source: prog
+Maintainer: A Person <person@example.org>
+Build-Depends: debhelper-compat (= 13)
+
+Package: prog
+Architecture: any
+Depends: ${shlibs:Depends}
+Description: says its limit
+'''
+CHANGELOG = '''\
+prog (1.0) unstable; urgency=low
+
+  * First.
+
+ -- A Person <person@example.org>  Mon, 01 Jan 2024 00:00:00 +0000
+'''
+
+
+@test
+def a_debian_source_without_a_command():
+    need('dpkg-buildpackage', 'dh', 'fakeroot')
+    with scratch() as folder:
+        tree = project(folder, makefile=MAKEFILE + 'install:\n\tinstall -D prog $(DESTDIR)/usr/bin/prog\n')
+        (tree / 'debian' / 'source').mkdir(parents=True)
+        for name, text in (('control', CONTROL), ('changelog', CHANGELOG), ('source/format', '3.0 (native)\n'),
+                           ('rules', '#!/usr/bin/make -f\n%:\n\tdh $@\n')):
+            (tree / 'debian' / name).write_text(text)
+        (tree / 'debian' / 'rules').chmod(0o755)
+        result = build(folder, '--tree', tree, '--in-place', '--fix', tree / 'fix.patch',
+                       env={'PATH': PATH})
+        equal(result.json['units'], ['limit.c'], 'units')
+        cures([tree / 'debian' / 'prog' / 'usr' / 'bin' / 'prog'], folder / 'out.spatch')
+
+
 @test
 def cmake():
     need('cmake')
