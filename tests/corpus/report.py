@@ -76,7 +76,8 @@ def head(results, n_rows):
         f'- Command: `tools/corpus` ({n_rows} rows), then `tools/corpus --resume` and `--again` for '
         'what was interrupted',
         f'- Date: {dates[0]} to {dates[-1]} UTC' if dates else '- Date: never',
-        f'- Machine: {machine()}',
+        f'- Machine: {machine()}; seconds are those of the wall, also where other work went on beside',
+        '- Rows that were tried on different days or hours may be of different builds of suture',
         '',
         f'**{found["made"]} of {tried} fixes of C code became live patches by themselves: '
         f'{100 * found["made"] / tried:.0f} %.**' if tried else 'Nothing was tried.',
