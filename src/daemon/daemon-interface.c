@@ -416,7 +416,7 @@ static void set_state(struct daemon *daemon, struct varlink_call *call)
         enum patch_state state = PATCH_STATE_ENABLED;
         const struct patch_store_entry *entry = id ? find_entry(daemon, id) : NULL;
         struct error err = { .exit_code = EXIT_CODE_ERROR };
-        char by[32];
+        char by[32], own[PATCH_NAME_SIZE];
         int r;
 
         if (!entry) {
@@ -430,13 +430,14 @@ static void set_state(struct daemon *daemon, struct varlink_call *call)
                 return;
         }
         format_by(call->uid, by, sizeof(by));
-        r = patch_store_set_state(daemon->store, entry->patch->id, state, reason, by, &err);
+        snprintf(own, sizeof(own), "%s", entry->patch->id); /* a change makes the entry invalid */
+        r = patch_store_set_state(daemon->store, own, state, reason, by, &err);
         if (r < 0) {
                 refuse(daemon, call->connection, &err);
                 return;
         }
         if (r == 0) {
-                daemon_tasks_break_off(daemon, entry->patch->id);
+                daemon_tasks_break_off(daemon, own);
                 daemon_tell(daemon, state == PATCH_STATE_HELD ? "patch-held" : "patch-enabled",
                             call->uid, call->pid, json_pack("{s:s}", "patch", id));
                 daemon_guard_renew(daemon);
