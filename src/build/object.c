@@ -17,7 +17,7 @@
 #include "base/cursor.h"
 #include "base/file.h"
 
-enum { MAX_OBJECT_BYTES = 512 << 20 };
+enum { MAX_OBJECT_BYTES = 512 << 20, MAX_ALIGNMENT = 64 << 10 };
 
 /* --- Relocation types (x86-64 psABI 1.0, table 4.9) --------------------------------------- */
 
@@ -204,6 +204,8 @@ static int read_sections(struct object *object, struct error *err)
 
                 if (!elf_view_section(view, i, section))
                         return bad_object(object, err, "it has a section outside of the file");
+                if ((section->flags & SHF_ALLOC) && section->alignment > MAX_ALIGNMENT)
+                        return bad_object(object, err, "a section is aligned to more than 64 KiB");
                 if (begins_with(section->name, ".gnu.lto_"))
                         object->link_time = true;
                 if (section_kind(section) == ATOM_CODE)
@@ -689,6 +691,8 @@ static int add_common(struct object *object, struct error *err)
                 if (symbol->section != SHN_COMMON || !symbol->name[0] ||
                     is_local_label(symbol->name))
                         continue;
+                if (symbol->value > MAX_ALIGNMENT)
+                        return bad_object(object, err, "a variable is aligned to more than 64 KiB");
                 atom = ARRAY_PUSH(object->atoms, object->n_atoms);
                 if (!atom)
                         return error_no_memory(err);
