@@ -7,7 +7,6 @@
 #include "build/build.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,25 +19,18 @@
 #include "build/project.h"
 #include "build/regenerate.h"
 #include "build/result.h"
+#include "build/steps.h"
 #include "build/tree.h"
 #include "build/units.h"
 #include "build/userns.h"
 
-enum step { STEP_ORIGINAL = 1, STEP_FIXED, STEP_COMPARE, STEP_SAFETY, STEP_LINK, STEP_WRITE };
-enum { N_STEPS = STEP_WRITE, MAX_FIX_BYTES = 64 << 20 };
-
-static const char *const step_titles[] = {
-        [STEP_ORIGINAL] = "rebuild original", [STEP_FIXED] = "rebuild fixed",
-        [STEP_COMPARE] = "compare",           [STEP_SAFETY] = "safety",
-        [STEP_LINK] = "link",                 [STEP_WRITE] = "write",
-};
+enum { MAX_FIX_BYTES = 64 << 20 };
 
 struct job {
+        struct steps steps;
         const struct build_request *request;
-        const struct build_observer *observer;
         struct build_result *result;
-        enum step step;
-        struct store *store;
+        struct store *store;           /* that of the steps */
         struct apt_state apt;
         struct source_package source;
         struct rebuilt rebuilt;
@@ -87,80 +79,7 @@ static void job_done(struct job *job)
         rebuilt_done(&job->rebuilt);
         source_package_done(&job->source);
         apt_state_done(&job->apt);
-        store_close(job->store);
-}
-
-static void target_done(struct build_target *target)
-{
-        free(target->module);
-        free(target->path);
-        free(target->package);
-        free(target->version);
-        build_proof_done(&target->proof);
-        for (size_t i = 0; i < target->n_functions; i++)
-                free(target->functions[i]);
-        free(target->functions);
-}
-
-void build_result_done(struct build_result *result)
-{
-        for (size_t i = 0; i < result->n_targets; i++)
-                target_done(&result->targets[i]);
-        for (size_t i = 0; i < result->n_units; i++)
-                free(result->units[i]);
-        for (size_t i = 0; i < result->n_set_aside; i++)
-                free(result->set_aside[i]);
-        for (size_t i = 0; i < result->n_findings; i++) {
-                free(result->findings[i].where);
-                free(result->findings[i].text);
-        }
-        free(result->set_aside);
-        free(result->targets);
-        free(result->units);
-        free(result->findings);
-        free(result->log_path);
-        *result = (struct build_result){ 0 };
-}
-
-static void report_progress(const struct job *job, enum build_step_state state, const char *detail)
-{
-        const struct build_progress progress = {
-                .step = job->step, .n_steps = N_STEPS, .title = step_titles[job->step],
-                .state = state, .detail = detail,
-        };
-
-        if (job->store)
-                run_log(&job->store->runner, "[%u/%u] %s: %s", progress.step, progress.n_steps,
-                        progress.title, detail);
-        if (job->observer && job->observer->progress)
-                job->observer->progress(job->observer->context, &progress);
-}
-
-static void begin_step(struct job *job, enum step step)
-{
-        job->step = step;
-        report_progress(job, BUILD_STEP_BEGIN, "");
-}
-
-_printf_(2, 3) static void end_step(const struct job *job, const char *format, ...)
-{
-        char detail[256];
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(detail, sizeof(detail), format, args);
-        va_end(args);
-        report_progress(job, BUILD_STEP_DONE, detail);
-}
-
-static void note(void *context, const char *text)
-{
-        report_progress(context, BUILD_STEP_NOTE, text);
-}
-
-static const char *plural(size_t n)
-{
-        return n == 1 ? "" : "s";
+        steps_done(&job->steps);
 }
 
 static int add_finding(struct job *job, const char *code, bool fatal, const char *where,
@@ -217,18 +136,18 @@ static void tell_proof(const struct job *job)
         for (size_t i = 0; i < job->modules.n_items; i++)
                 n_equal += job->modules.items[i].proven == 0;
         if (is_own_target(job)) {
-                end_step(job, "%zu module%s of this build %s the target%s, without --binary",
+                steps_end(&job->steps, "%zu module%s of this build %s the target%s, without --binary",
                          job->modules.n_items, plural(job->modules.n_items),
                          job->modules.n_items == 1 ? "is" : "are", plural(job->modules.n_items));
                 return;
         }
         if (job->modules.n_items != 1) {
-                end_step(job, "%zu of %zu modules are equal to the shipped ones", n_equal,
+                steps_end(&job->steps, "%zu of %zu modules are equal to the shipped ones", n_equal,
                          job->modules.n_items);
                 return;
         }
         build_id_format(&pair->build_id, id);
-        end_step(job, "equal to the shipped build ID %.8s (%zu of %zu functions, %zu of %zu "
+        steps_end(&job->steps, "equal to the shipped build ID %.8s (%zu of %zu functions, %zu of %zu "
                  "sections%s%s)", id, pair->proof.n_functions_equal, pair->proof.n_functions,
                  pair->proof.n_sections_equal, pair->proof.n_sections,
                  pair->proof.differing[0] ? ", not " : "", pair->proof.differing);
@@ -242,11 +161,11 @@ static int build_debian(struct job *job, struct error *err)
         if (r < 0)
                 return r;
         if (request->origin == BUILD_FROM_PACKAGE) {
-                note(job, "fetching the source");
+                steps_note(&job->steps, "fetching the source");
                 r = source_package_fetch(job->store, &job->apt, request->source_package,
                                          request->source_version, &job->source, err);
         } else {
-                note(job, "reading the source tree");
+                steps_note(&job->steps, "reading the source tree");
                 r = tree_read_package(job->store, request->tree, &job->source, err);
         }
         return r < 0 ? r : rebuild_original(job->store, &job->apt, &job->source, &job->rebuilt,
@@ -261,7 +180,7 @@ static int build_project(struct job *job, struct error *err)
         if (r < 0)
                 return r;
         if (request->in_place) {
-                note(job, "running the build command");
+                steps_note(&job->steps, "running the build command");
                 return project_build_in_place(job->store, request->tree, request->command,
                                               &job->rebuilt, err);
         }
@@ -275,14 +194,14 @@ static int do_original(struct job *job, struct error *err)
         const struct build_request *request = job->request;
         int r;
 
-        begin_step(job, STEP_ORIGINAL);
+        steps_begin(&job->steps, STEP_ORIGINAL);
         r = request->origin == BUILD_FROM_PROJECT ? build_project(job, err)
                                                   : build_debian(job, err);
         if (r == 0 && request->built_modules)
                 r = built_modules_make(job->store, &job->rebuilt, request->built_modules, err);
         if (r < 0)
                 return r;
-        note(job, "comparing it with the shipped modules");
+        steps_note(&job->steps, "comparing it with the shipped modules");
         r = module_pairs_find(job->store, &job->rebuilt, &job->source, request, &job->modules,
                               err);
         for (size_t i = 0; r == 0 && i < job->modules.n_items; i++)
@@ -311,7 +230,7 @@ static int make_generated(struct job *job, struct error *err)
 
                 if (change_kind_of(name) != CHANGE_OTHER_CODE || change_is_assembly(name))
                         continue;
-                note(job, "making generated sources again");
+                steps_note(&job->steps, "making generated sources again");
                 return regenerate(job->store, &job->rebuilt, &job->fix, &job->regenerated, err);
         }
         return 0;
@@ -537,7 +456,7 @@ static int find_fix(struct job *job, struct error *err)
         job->n_fixes = job->request->n_fixes;
         if (job->n_fixes > 0)
                 return 0;
-        note(job, "comparing it with the fixed source");
+        steps_note(&job->steps, "comparing it with the fixed source");
         if (!job->source.tree && job->request->origin == BUILD_FROM_PROJECT)
                 job->source.tree = realpath(job->request->tree, NULL);
         r = fetch_fixed(job, &fixed, err);
@@ -572,7 +491,7 @@ static int do_fixed(struct job *job, struct error *err)
         size_t n = 0;
         int r;
 
-        begin_step(job, STEP_FIXED);
+        steps_begin(&job->steps, STEP_FIXED);
         r = find_fix(job, err);
         if (r == 0)
                 r = fix_apply(job->store, &job->rebuilt, job->fix_paths, job->n_fixes, &job->fix,
@@ -583,7 +502,7 @@ static int do_fixed(struct job *job, struct error *err)
                 r = units_read_log(&job->rebuilt, &job->log, err);
         if (r < 0)
                 return r;
-        note(job, "looking for what the fix concerns");
+        steps_note(&job->steps, "looking for what the fix concerns");
         r = find_units(job, &n, err);
         if (r == 0)
                 r = find_other_changes(job, err);
@@ -602,10 +521,10 @@ static int do_fixed(struct job *job, struct error *err)
                 r = list_unit_names(job, err);
         if (r < 0)
                 return r;
-        note(job, "compiling the original and the fixed source");
+        steps_note(&job->steps, "compiling the original and the fixed source");
         r = compile_units(job, err);
         if (r == 0)
-                end_step(job, "%zu translation unit%s compiled", job->result->n_units,
+                steps_end(&job->steps, "%zu translation unit%s compiled", job->result->n_units,
                          plural(job->result->n_units));
         return r;
 }
@@ -801,42 +720,13 @@ static int add_result_target(struct job *job, const struct module_pair *pair, si
         return item->module && item->path && item->proof.differing ? 0 : error_no_memory(err);
 }
 
-static void tell_comparison(struct job *job)
-{
-        size_t n_changed = 0, n_new = 0, n_warnings = 0, n_bytes = 0;
-
-        for (size_t i = 0; i < job->report.n_functions; i++) {
-                n_changed += job->report.functions[i].change == OBJECTS_CHANGED;
-                n_new += job->report.functions[i].change == OBJECTS_NEW;
-                n_bytes += job->report.functions[i].new_size;
-        }
-        for (size_t i = 0; i < job->result->n_findings; i++)
-                n_warnings += !job->result->findings[i].fatal;
-        begin_step(job, STEP_COMPARE);
-        end_step(job, "%zu function%s changed, %zu new, %zu data", n_changed, plural(n_changed),
-                 n_new, job->report.n_data);
-        begin_step(job, STEP_SAFETY);
-        if (n_warnings < job->result->n_findings)
-                end_step(job, "%zu finding%s in the way", job->result->n_findings - n_warnings,
-                         plural(job->result->n_findings - n_warnings));
-        else if (n_warnings > 0)
-                end_step(job, "%zu warning%s, nothing in the way", n_warnings, plural(n_warnings));
-        else
-                end_step(job, "nothing in the way");
-        if (job->patch.size == 0)
-                return;
-        begin_step(job, STEP_LINK);
-        end_step(job, "%zu bytes of new code, %zu of data, bound to the shipped addresses", n_bytes,
-                 job->report.n_data_bytes);
-}
-
 static int do_patch(struct job *job, struct error *err)
 {
         _cleanup_free_ size_t *modules = calloc(job->modules.n_items, sizeof(*modules));
         size_t n = 0;
         int r, outcome;
 
-        job->step = STEP_COMPARE;
+        job->steps.now = STEP_COMPARE;
         job->id = make_id(job);
         job->title = make_title(job);
         if (!modules || !job->id || !job->title)
@@ -849,24 +739,8 @@ static int do_patch(struct job *job, struct error *err)
                 r = add_result_target(job, &job->modules.items[modules[i]], i, err);
         if (r < 0)
                 return r;
-        tell_comparison(job);
+        steps_tell_comparison(&job->steps, &job->report, job->patch.size > 0);
         return outcome;
-}
-
-static int do_write(struct job *job, struct error *err)
-{
-        int r;
-
-        begin_step(job, STEP_WRITE);
-        r = file_write_atomic(job->request->output, job->patch.data, job->patch.size, 0644, err);
-        if (r < 0)
-                return r;
-        job->result->digest = sha256_of(job->patch.data, job->patch.size);
-        job->result->size_bytes = job->patch.size;
-        snprintf(job->result->patch_name, sizeof(job->result->patch_name), "%s.%u", job->id,
-                 job->request->level ? job->request->level : 1);
-        end_step(job, "%s", job->request->output);
-        return 0;
 }
 
 /* --- the whole --------------------------------------------------------------------------------- */
@@ -896,61 +770,33 @@ static int do_all(struct job *job, struct error *err)
         if (r == 0)
                 r = do_patch(job, err);
         if (r == 0)
-                r = do_write(job, err);
+                r = steps_write(&job->steps, job->id, &job->patch, err);
         return r;
-}
-
-static int open_store(struct job *job, struct error *err)
-{
-        _cleanup_free_ char *folder = job->request->cache ? strdup(job->request->cache)
-                                                          : build_default_cache();
-        int r;
-
-        if (!folder)
-                return error_no_memory(err);
-        /* Whose cache it is was settled above: there, everybody is root. */
-        r = job->request->in_place || geteuid() == 0 ? 0 : userns_enter(err);
-        if (r < 0)
-                return r;
-        r = store_open(folder, "build", job->observer ? job->observer->interrupted : NULL,
-                       job->observer ? job->observer->context : NULL, &job->store, err);
-        if (r < 0)
-                return r;
-        job->store->note = note;
-        job->store->note_context = job;
-        job->result->log_path = strdup(job->store->log_path);
-        return job->result->log_path ? 0 : error_no_memory(err);
-}
-
-/* Whatever went wrong, the log is part of what is said about it. */
-static void name_log(const struct store *store, struct error *err)
-{
-        size_t length = strlen(err->next);
-
-        if (length == 0)
-                snprintf(err->next, sizeof(err->next), "the log %s tells more", store->log_path);
-        else if (!strstr(err->next, store->log_path))
-                snprintf(err->next + length, sizeof(err->next) - length, "; log: %s",
-                         store->log_path);
 }
 
 int build_from_source(const struct build_request *request, struct build_result *ret,
                       const struct build_observer *observer, struct error *err)
 {
-        _cleanup_(job_done) struct job job = { .request = request, .observer = observer,
-                                               .result = ret };
-        int r = check_request(request, err);
+        /* Whose cache it is has to be settled before userns_enter(): there, everybody is root. */
+        _cleanup_free_ char *cache = request->cache ? strdup(request->cache) : build_default_cache();
+        struct build_request settled = *request;
+        _cleanup_(job_done) struct job job = {
+                .steps = { .request = &settled, .observer = observer, .result = ret,
+                           .first = STEP_ORIGINAL, .original_title = "rebuild original",
+                           .fixed_title = "rebuild fixed" },
+                .request = &settled, .result = ret,
+        };
+        int r = cache ? check_request(request, err) : error_no_memory(err);
 
+        settled.cache = cache;
+        if (r == 0 && !request->in_place && geteuid() != 0)
+                r = userns_enter(err);
         if (r == 0)
-                r = open_store(&job, err);
+                r = steps_open(&job.steps, "build", err);
         if (r < 0)
                 return r;
+        job.store = job.steps.store;
         r = do_all(&job, err);
-        if (r < 0 && err) {
-                run_log(&job.store->runner, "failed: %s", err->cause);
-                error_prefix(err, "%s", step_titles[job.step]);
-        }
-        if (r != 0 && err)
-                name_log(job.store, err);
+        steps_explain(&job.steps, r, err);
         return r;
 }

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fts.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,10 +18,9 @@
 #include "build/object.h"
 #include "build/result.h"
 #include "build/shipped.h"
-#include "build/store.h"
+#include "build/steps.h"
 
-enum step { STEP_INPUT = 1, STEP_COMPARE, STEP_SAFETY, STEP_LINK, STEP_WRITE };
-enum { N_STEPS = STEP_WRITE, MAX_OBJECT_BYTES = 1 << 28, MAX_SOURCE_BYTES = 64 << 20,
+enum { MAX_OBJECT_BYTES = 1 << 28, MAX_SOURCE_BYTES = 64 << 20,
        MAX_NAME_LENGTH = 48 };
 
 struct pair_names {
@@ -31,11 +29,10 @@ struct pair_names {
 };
 
 struct job {
+        struct steps steps;
         const struct build_request *request;
-        const struct build_observer *observer;
         struct build_result *result;
-        enum step step;
-        struct store *store;
+        struct store *store;           /* that of the steps */
         struct shipped *shipped;
         struct pair_names *names;
         size_t n_names;
@@ -60,7 +57,7 @@ static void job_done(struct job *job)
         buffer_done(&job->patch);
         objects_report_done(&job->report);
         shipped_free(job->shipped);
-        store_close(job->store);
+        steps_done(&job->steps);
 }
 
 static const char *file_name(const char *path)
@@ -71,58 +68,6 @@ static const char *file_name(const char *path)
 static bool from_objects(const struct job *job)
 {
         return job->request->origin == BUILD_FROM_OBJECTS;
-}
-
-static const char *step_title(const struct job *job)
-{
-        switch (job->step) {
-        case STEP_INPUT:
-                return from_objects(job) ? "pair objects" : "compile";
-        case STEP_COMPARE:
-                return "compare";
-        case STEP_SAFETY:
-                return "safety";
-        case STEP_LINK:
-                return "link";
-        case STEP_WRITE:
-                break;
-        }
-        return "write";
-}
-
-static void report_progress(const struct job *job, enum build_step_state state, const char *detail)
-{
-        const struct build_progress progress = {
-                .step = job->step, .n_steps = N_STEPS, .title = step_title(job), .state = state,
-                .detail = detail,
-        };
-
-        run_log(&job->store->runner, "[%u/%u] %s: %s", progress.step, progress.n_steps,
-                progress.title, detail);
-        if (job->observer && job->observer->progress)
-                job->observer->progress(job->observer->context, &progress);
-}
-
-static void begin_step(struct job *job, enum step step)
-{
-        job->step = step;
-        report_progress(job, BUILD_STEP_BEGIN, "");
-}
-
-_printf_(2, 3) static void end_step(const struct job *job, const char *format, ...)
-{
-        char detail[256];
-        va_list args;
-
-        va_start(args, format);
-        vsnprintf(detail, sizeof(detail), format, args);
-        va_end(args);
-        report_progress(job, BUILD_STEP_DONE, detail);
-}
-
-static const char *plural(size_t n)
-{
-        return n == 1 ? "" : "s";
 }
 
 static int add_pair(struct job *job, const char *original, const char *fixed, const char *unit,
@@ -320,7 +265,7 @@ static int pair_all(struct job *job, const struct words *originals, const struct
                 n_new++;
         }
         if (r == 0)
-                end_step(job, "%zu pair%s of the module may differ, %zu %s equal, %zu new",
+                steps_end(&job->steps, "%zu pair%s of the module may differ, %zu %s equal, %zu new",
                          job->n_names - n_new, plural(job->n_names - n_new), equal.n_items,
                          equal.n_items == 1 ? "is" : "are", n_new);
         return r;
@@ -396,7 +341,7 @@ static int do_replacements(struct job *job, struct error *err)
                         r = compile_one(job, i, &flags, folder, err);
         }
         if (r == 0)
-                end_step(job, "%zu file%s compiled with cc %s", job->n_names, plural(job->n_names),
+                steps_end(&job->steps, "%zu file%s compiled with cc %s", job->n_names, plural(job->n_names),
                          text);
         return r;
 }
@@ -501,32 +446,6 @@ static int list_units(struct job *job, struct error *err)
         return 0;
 }
 
-static void tell_comparison(struct job *job)
-{
-        size_t n_changed = 0, n_new = 0, n_bytes = 0, n_fatal = 0;
-
-        for (size_t i = 0; i < job->report.n_functions; i++) {
-                n_changed += job->report.functions[i].change == OBJECTS_CHANGED;
-                n_new += job->report.functions[i].change == OBJECTS_NEW;
-                n_bytes += job->report.functions[i].new_size;
-        }
-        for (size_t i = 0; i < job->result->n_findings; i++)
-                n_fatal += job->result->findings[i].fatal;
-        end_step(job, "%zu function%s changed, %zu new, %zu data", n_changed, plural(n_changed),
-                 n_new, job->report.n_data);
-        begin_step(job, STEP_SAFETY);
-        if (n_fatal > 0)
-                end_step(job, "%zu finding%s in the way", n_fatal, plural(n_fatal));
-        else
-                end_step(job, "%zu warning%s, nothing in the way", job->result->n_findings,
-                         plural(job->result->n_findings));
-        if (job->patch.size == 0)
-                return;
-        begin_step(job, STEP_LINK);
-        end_step(job, "%zu bytes of new code, %zu of data, bound to the shipped addresses", n_bytes,
-                 job->report.n_data_bytes);
-}
-
 static int nothing_differs(struct job *job, struct error *err)
 {
         int r = result_add_finding(job->result, "SB105", true, job->request->binaries[0],
@@ -543,7 +462,7 @@ static int do_patch(struct job *job, struct error *err)
 {
         int r, outcome;
 
-        begin_step(job, STEP_COMPARE);
+        job->steps.now = STEP_COMPARE;
         job->id = make_id(job);
         job->title = make_title(job);
         if (!job->id || !job->title)
@@ -560,25 +479,8 @@ static int do_patch(struct job *job, struct error *err)
                 r = list_units(job, err);
         if (r < 0)
                 return r;
-        tell_comparison(job);
+        steps_tell_comparison(&job->steps, &job->report, job->patch.size > 0);
         return outcome;
-}
-
-static int do_write(struct job *job, struct error *err)
-{
-        struct build_result *result = job->result;
-        int r;
-
-        begin_step(job, STEP_WRITE);
-        r = file_write_atomic(job->request->output, job->patch.data, job->patch.size, 0644, err);
-        if (r < 0)
-                return r;
-        result->digest = sha256_of(job->patch.data, job->patch.size);
-        result->size_bytes = job->patch.size;
-        snprintf(result->patch_name, sizeof(result->patch_name), "%s.%u", job->id,
-                 job->request->level ? job->request->level : 1);
-        end_step(job, "%s", job->request->output);
-        return 0;
 }
 
 static int open_module(struct job *job, struct error *err)
@@ -601,55 +503,37 @@ static int open_module(struct job *job, struct error *err)
                                   err);
 }
 
-static int open_store(struct job *job, struct error *err)
-{
-        const struct build_observer *observer = job->observer;
-        _cleanup_free_ char *folder = job->request->cache ? strdup(job->request->cache)
-                                                          : build_default_cache();
-        int r;
-
-        if (!folder)
-                return error_no_memory(err);
-        r = store_open(folder, from_objects(job) ? "objects" : "replace",
-                       observer ? observer->interrupted : NULL, observer ? observer->context : NULL,
-                       &job->store, err);
-        if (r < 0)
-                return r;
-        job->result->log_path = strdup(job->store->log_path);
-        return job->result->log_path ? 0 : error_no_memory(err);
-}
-
 static int do_all(struct job *job, struct error *err)
 {
         int r;
 
-        begin_step(job, STEP_INPUT);
+        steps_begin(&job->steps, STEP_FIXED);
         r = open_module(job, err);
         if (r == 0)
                 r = from_objects(job) ? do_objects(job, err) : do_replacements(job, err);
         if (r == 0)
                 r = do_patch(job, err);
         if (r == 0)
-                r = do_write(job, err);
+                r = steps_write(&job->steps, job->id, &job->patch, err);
         return r;
 }
 
 int build_without_source(const struct build_request *request, struct build_result *ret,
                          const struct build_observer *observer, struct error *err)
 {
-        _cleanup_(job_done) struct job job = { .request = request, .observer = observer,
-                                               .result = ret };
-        int r = open_store(&job, err);
+        bool objects = request->origin == BUILD_FROM_OBJECTS;
+        _cleanup_(job_done) struct job job = {
+                .steps = { .request = request, .observer = observer, .result = ret,
+                           .first = STEP_FIXED,
+                           .fixed_title = objects ? "pair objects" : "compile" },
+                .request = request, .result = ret,
+        };
+        int r = steps_open(&job.steps, objects ? "objects" : "replace", err);
 
         if (r < 0)
                 return r;
+        job.store = job.steps.store;
         r = do_all(&job, err);
-        if (r < 0 && err) {
-                run_log(&job.store->runner, "failed: %s", err->cause);
-                error_prefix(err, "%s", step_title(&job));
-                if (!err->next[0])
-                        snprintf(err->next, sizeof(err->next), "the log %s tells more",
-                                 job.store->log_path);
-        }
+        steps_explain(&job.steps, r, err);
         return r;
 }

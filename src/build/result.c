@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/array.h"
+#include "build/prove.h"
 
 int result_add_finding(struct build_result *result, const char *code, bool fatal,
                        const char *where, const char *text, struct error *err)
@@ -68,4 +69,36 @@ int result_add_target(struct build_result *result, const struct objects_report *
         }
         *ret = item;
         return 0;
+}
+
+static void target_done(struct build_target *target)
+{
+        free(target->module);
+        free(target->path);
+        free(target->package);
+        free(target->version);
+        build_proof_done(&target->proof);
+        for (size_t i = 0; i < target->n_functions; i++)
+                free(target->functions[i]);
+        free(target->functions);
+}
+
+void build_result_done(struct build_result *result)
+{
+        for (size_t i = 0; i < result->n_targets; i++)
+                target_done(&result->targets[i]);
+        for (size_t i = 0; i < result->n_units; i++)
+                free(result->units[i]);
+        for (size_t i = 0; i < result->n_set_aside; i++)
+                free(result->set_aside[i]);
+        for (size_t i = 0; i < result->n_findings; i++) {
+                free(result->findings[i].where);
+                free(result->findings[i].text);
+        }
+        free(result->set_aside);
+        free(result->targets);
+        free(result->units);
+        free(result->findings);
+        free(result->log_path);
+        *result = (struct build_result){ 0 };
 }

@@ -195,9 +195,10 @@ int tracee_set_regs(struct tracee *tracee, const struct user_regs_struct *regs, 
         return 0;
 }
 
-int tracee_run_to_system_call(struct tracee *tracee, struct error *err)
+/* Lets a stopped thread go on by one of ptrace's ways to do so, with a signal (0: none). */
+static int resume(struct tracee *tracee, enum __ptrace_request way, int signal, struct error *err)
 {
-        if (ptrace(PTRACE_SYSCALL, tracee->tid, NULL, (void *)(long)tracee->signal) < 0) {
+        if (ptrace(way, tracee->tid, NULL, (void *)(long)signal) < 0) {
                 if (errno == ESRCH) {
                         tracee->state = TRACEE_DYING;
                         return TRACEE_GONE;
@@ -208,6 +209,11 @@ int tracee_run_to_system_call(struct tracee *tracee, struct error *err)
         tracee->signal = 0;
         tracee->state = TRACEE_SEIZED;
         return 0;
+}
+
+int tracee_run_to_system_call(struct tracee *tracee, struct error *err)
+{
+        return resume(tracee, PTRACE_SYSCALL, tracee->signal, err);
 }
 
 int tracee_run_to_user_mode(struct tracee *tracee, struct error *err)
@@ -342,20 +348,8 @@ bool tracee_in_group_stop(const struct tracee *tracee)
 
 int tracee_run(struct tracee *tracee, int signal, struct error *err)
 {
-        bool listen = tracee_in_group_stop(tracee);
-
-        if (ptrace(listen ? PTRACE_LISTEN : PTRACE_CONT, tracee->tid, NULL,
-                   (void *)(long)signal) < 0) {
-                if (errno == ESRCH) {
-                        tracee->state = TRACEE_DYING;
-                        return TRACEE_GONE;
-                }
-                return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't resume thread %d",
-                                 tracee->tid);
-        }
-        tracee->signal = 0;
-        tracee->state = TRACEE_SEIZED;
-        return 0;
+        return resume(tracee, tracee_in_group_stop(tracee) ? PTRACE_LISTEN : PTRACE_CONT, signal,
+                      err);
 }
 
 int tracee_run_to_first_instruction(struct tracee *tracee, uint64_t deadline_ns,
