@@ -109,3 +109,10 @@ bool relocation_is_thread(uint32_t type);
 
 /* The name without numbers that the compiler added; allocated. NULL when memory is out. */
 char *object_base_name(const char *name, bool *ret_numbered);
+
+/* --- For the parts that an object is read by --- */
+
+/* What a section holds; 0 for one that does not count. */
+enum atom_kind object_section_kind(const struct elf_section *section);
+/* A fault: `what` is wrong with the object. */
+int object_is_bad(const struct object *object, struct error *err, const char *what);
