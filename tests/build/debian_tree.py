@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 
-from project import (FIXED, LIMIT, PATH, Program, check, equal, says, scratch, write)
+from project import (FIX, FIXED, HEADER, LIMIT, MAIN, PATH, TIMES, Program, check, equal, says,
+                     scratch, write)
 from harness import die_with_parent, apply, each, must, rollback, run_tests, suture, test
 
 SUTURE = os.environ.get('SUTURE', 'suture')
@@ -72,21 +73,6 @@ install: all
 	install -D -m 755 tiny $(DESTDIR)/usr/bin/tiny
 	cp -p $(DESTDIR)/usr/bin/tiny $(DESTDIR)/usr/bin/tiny-copy
 '''
-MAIN = '''\
-#include <stdio.h>
-#include <stdlib.h>
-#include "limit.h"
-
-int main(void)
-{
-        char line[64];
-
-        setvbuf(stdout, NULL, _IONBF, 0);
-        while (fgets(line, sizeof(line), stdin))
-                printf("%d\\n", limit(atoi(line)));
-        return 0;
-}
-'''
 EXTRA = '''\
 #include "limit.h"
 
@@ -94,20 +80,6 @@ int extra(int n)
 {
         return limit(n) + 1;
 }
-'''
-HEADER = 'int limit(int n);\nint times(int n);\n'
-TIMES = '#include "limit.h"\n\nint times(int n)\n{\n        return 2 * n;\n}\n'
-FIX = '''\
---- a/limit.c
-+++ b/limit.c
-@@ -6,6 +6,6 @@
- {
-         calls++;
-         if (n > 1000)
--                return times(n) + 1;
-+                return -times(calls);
-         return times(n);
- }
 '''
 MODULES = {'libtiny.so.1', 'libtiny-extra.so.1', 'tiny'}
 
@@ -126,7 +98,7 @@ def source(folder, marker=''):
     (tree / 'debian' / 'libtiny-extra1.install').write_text('usr/lib/*/libtiny-extra.so.1\n')
     (tree / 'debian' / 'tiny-tools.install').write_text('usr/bin/*\n')
     (tree / 'README').write_text(f'A test.\n{marker}')
-    (tree.parent / 'fix.patch').write_text(FIX)
+    (tree.parent / 'fix.patch').write_text(FIX.format(folder='', suffix='c'))
     return tree
 
 
