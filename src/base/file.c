@@ -47,7 +47,7 @@ int file_read(const char *path, size_t max_bytes, struct buffer *ret, struct err
         return file_read_fd(fd, path, max_bytes, ret, err);
 }
 
-static int write_all(int fd, const void *data, size_t size)
+int file_write_all(int fd, const void *data, size_t size)
 {
         const uint8_t *bytes = data;
 
@@ -79,7 +79,7 @@ int file_write_atomic(const char *path, const void *data, size_t size, mode_t mo
         if (fd < 0)
                 return error_set(err, EXIT_CODE_ERROR, errno, "check that the folder exists and may be written",
                                  "can't create a file beside %s", path);
-        r = write_all(fd, data, size);
+        r = file_write_all(fd, data, size);
         if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
                 r = -errno;
         if (r == 0 && rename(temporary, path) < 0)
@@ -100,7 +100,7 @@ int file_append(const char *path, const void *data, size_t size, struct error *e
 
         if (fd < 0)
                 return error_set(err, EXIT_CODE_ERROR, errno, NULL, "can't open %s", path);
-        r = write_all(fd, data, size);
+        r = file_write_all(fd, data, size);
         if (r == 0 && fsync(fd) < 0)
                 r = -errno;
         if (r < 0)

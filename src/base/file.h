@@ -10,6 +10,9 @@
 int file_read(const char *path, size_t max_bytes, struct buffer *ret, struct error *err);
 int file_read_fd(int fd, const char *name, size_t max_bytes, struct buffer *ret, struct error *err);
 
+/* Writes all of it, however often it takes. 0, or a negative errno. */
+int file_write_all(int fd, const void *data, size_t size);
+
 /*
  * Replaces `path` with `data` in one step: a temporary file beside it, synced, renamed. On any
  * fault, a full disk included, the old file is whole and nothing is left behind.

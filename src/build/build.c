@@ -536,24 +536,14 @@ static const char *file_name(const char *path)
         return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 }
 
-/* [A-Za-z0-9._-]{1,48}, as patch ids must be. */
+/* A fix's name without the ending of its file. */
 static char *make_id(const struct job *job)
 {
-        const struct build_request *request = job->request;
-        const char *from = request->id          ? request->id
-                           : request->n_cves > 0 ? request->cves[0].id
-                                                 : file_name(job->fix_paths[0]);
-        char *id = strndup(from, request->id ? strlen(from) : 48);
+        const char *name = file_name(job->fix_paths[0]), *dot = strrchr(name, '.');
+        bool ends = dot && dot > name && (strcmp(dot, ".patch") == 0 || strcmp(dot, ".diff") == 0);
+        _cleanup_free_ char *stem = ends ? strndup(name, (size_t)(dot - name)) : strdup(name);
 
-        if (!id || request->id)
-                return id;
-        for (char *c = id; *c; c++)
-                if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *c))
-                        *c = '-';
-        if (request->n_cves == 0 && strrchr(id, '.') && strrchr(id, '.') > id &&
-            (strcmp(strrchr(id, '.'), ".patch") == 0 || strcmp(strrchr(id, '.'), ".diff") == 0))
-                *strrchr(id, '.') = '\0';
-        return id;
+        return stem ? patch_id_for(job->request, stem) : NULL;
 }
 
 static char *make_title(const struct job *job)
@@ -653,22 +643,12 @@ static int fill_target(const struct job *job, size_t index, struct target_input 
 static int call_builder(struct job *job, struct objects_target *targets, size_t n_targets,
                         struct error *err)
 {
-        const struct build_request *request = job->request;
-        const struct objects_patch patch = {
-                .id = job->id,
-                .level = request->level ? request->level : 1,
-                .title = job->title,
-                .author = request->author,
-                .source_package = job->source.name,
-                .source_version = job->source.version,
-                .cves = request->cves,
-                .n_cves = request->n_cves,
-                .fixes = job->fixes,
-                .n_fixes = job->n_fixes,
-                .supersedes = request->supersedes,
-                .n_supersedes = request->n_supersedes,
-        };
+        struct objects_patch patch = patch_head(job->request, job->id, job->title);
 
+        patch.source_package = job->source.name;
+        patch.source_version = job->source.version;
+        patch.fixes = job->fixes;
+        patch.n_fixes = job->n_fixes;
         return build_from_objects(&patch, targets, n_targets, &job->patch, &job->report, err);
 }
 

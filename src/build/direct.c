@@ -20,8 +20,7 @@
 #include "build/shipped.h"
 #include "build/steps.h"
 
-enum { MAX_OBJECT_BYTES = 1 << 28, MAX_SOURCE_BYTES = 64 << 20,
-       MAX_NAME_LENGTH = 48 };
+enum { MAX_OBJECT_BYTES = 1 << 28, MAX_SOURCE_BYTES = 64 << 20 };
 
 struct pair_names {
         char *original;                /* NULL: there is none */
@@ -341,28 +340,12 @@ static int do_replacements(struct job *job, struct error *err)
                         r = compile_one(job, i, &flags, folder, err);
         }
         if (r == 0)
-                steps_end(&job->steps, "%zu file%s compiled with cc %s", job->n_names, plural(job->n_names),
-                         text);
+                steps_end(&job->steps, "%zu file%s compiled with cc %s", job->n_names,
+                          plural(job->n_names), text);
         return r;
 }
 
 /* --- both ------------------------------------------------------------------------------------ */
-
-/* What the patch is called after if nobody says: its CVE, else the module. */
-static char *make_id(const struct job *job)
-{
-        const struct build_request *request = job->request;
-        char *id;
-
-        if (request->id)
-                return strdup(request->id);
-        id = strndup(request->n_cves > 0 ? request->cves[0].id : file_name(request->binaries[0]),
-                     MAX_NAME_LENGTH);
-        for (char *c = id; c && *c; c++)
-                if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *c))
-                        *c = '-';
-        return id;
-}
 
 static char *make_title(const struct job *job)
 {
@@ -390,20 +373,7 @@ static int call_builder(struct job *job, struct error *err)
                 .pairs = pairs, .n_pairs = job->n_names, .shipped = request->binaries[0],
                 .symbols = request->symbols,
         };
-        const struct objects_patch patch = {
-                .id = job->id,
-                .level = request->level ? request->level : 1,
-                .title = job->title,
-                .author = request->author,
-                .source_package = file_name(request->binaries[0]),
-                .source_version = "-",
-                .cves = request->cves,
-                .n_cves = request->n_cves,
-                .fixes = job->sources,
-                .n_fixes = job->n_sources,
-                .supersedes = request->supersedes,
-                .n_supersedes = request->n_supersedes,
-        };
+        struct objects_patch patch = patch_head(request, job->id, job->title);
 
         if (!pairs)
                 return error_no_memory(err);
@@ -412,6 +382,10 @@ static int call_builder(struct job *job, struct error *err)
                                                  .fixed = job->names[i].fixed,
                                                  .unit = job->names[i].unit,
                                                  .added = from_objects(job) };
+        patch.source_package = file_name(request->binaries[0]);
+        patch.source_version = "-";
+        patch.fixes = job->sources;
+        patch.n_fixes = job->n_sources;
         return build_from_objects(&patch, &target, 1, &job->patch, &job->report, err);
 }
 
@@ -463,7 +437,7 @@ static int do_patch(struct job *job, struct error *err)
         int r, outcome;
 
         job->steps.now = STEP_COMPARE;
-        job->id = make_id(job);
+        job->id = patch_id_for(job->request, file_name(job->request->binaries[0]));
         job->title = make_title(job);
         if (!job->id || !job->title)
                 return error_no_memory(err);

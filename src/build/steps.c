@@ -146,6 +146,35 @@ int steps_write(struct steps *steps, const char *id, const struct buffer *patch,
         return 0;
 }
 
+char *patch_id_for(const struct build_request *request, const char *otherwise)
+{
+        enum { MAX_LENGTH = 48 }; /* patch/patch.h */
+        char *id;
+
+        if (request->id)
+                return strdup(request->id);
+        id = strndup(request->n_cves > 0 ? request->cves[0].id : otherwise, MAX_LENGTH);
+        for (char *c = id; c && *c; c++)
+                if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *c))
+                        *c = '-';
+        return id;
+}
+
+struct objects_patch patch_head(const struct build_request *request, const char *id,
+                                const char *title_text)
+{
+        return (struct objects_patch){
+                .id = id,
+                .level = request->level ? request->level : 1,
+                .title = title_text,
+                .author = request->author,
+                .cves = request->cves,
+                .n_cves = request->n_cves,
+                .supersedes = request->supersedes,
+                .n_supersedes = request->n_supersedes,
+        };
+}
+
 void steps_explain(const struct steps *steps, int outcome, struct error *err)
 {
         const char *log = steps->store->log_path;

@@ -39,6 +39,15 @@ int steps_write(struct steps *steps, const char *id, const struct buffer *patch,
                 struct error *err);
 
 /*
+ * What patches are called: the id that was asked for, else the first CVE, else `otherwise`, made of
+ * the characters that an id may have. Allocated; NULL when memory is out.
+ */
+char *patch_id_for(const struct build_request *request, const char *otherwise);
+/* What the request says of the patch as a whole; the rest is the caller's. */
+struct objects_patch patch_head(const struct build_request *request, const char *id,
+                                const char *title);
+
+/*
  * Completes `err`, if `outcome` is not 0: a fault says in which step it happened, and the log is part
  * of what is said about it.
  */

@@ -39,21 +39,6 @@ int durable_open_folder(const char *path, bool make, mode_t mode, int *ret_fd, s
         return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                data += n;
-                size -= (size_t)n;
-        }
-        return 0;
-}
-
 static int create_temporary(int folder, char *name, size_t name_size, struct error *err)
 {
         for (int attempt = 0; attempt < 64; attempt++) {
@@ -81,7 +66,7 @@ static int fill_temporary(int fd, const void *data, size_t size, mode_t mode, st
 
         if (fault_here(FAULT_DURABLE_CREATED))
                 return fault_set(FAULT_DURABLE_CREATED, err);
-        r = write_all(fd, data, size);
+        r = file_write_all(fd, data, size);
         if (r == 0 && fault_here(FAULT_DURABLE_WRITTEN))
                 return fault_set(FAULT_DURABLE_WRITTEN, err);
         if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))

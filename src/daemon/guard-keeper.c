@@ -33,6 +33,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "proc/process.h"
 
 #define WORKERS_FIRST 4
 #define WORKERS_MAX 48
@@ -449,18 +450,14 @@ static void hear_events(struct keeper *keeper)
                         patch_late(keeper, pid, EVENT_LOOK_NS);
 }
 
-/* proc(5), /proc/PID/stat: the state; 'X' where it is gone. */
+enum { STAT_STATE = 3 }; /* proc(5) */
+
+/* A letter; 'X' where it is gone. */
 static char state_of(pid_t pid)
 {
-        _cleanup_buffer_ struct buffer text = { 0 };
-        char path[64];
-        const char *at;
+        char state[4];
 
-        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-        if (file_read(path, 4096, &text, NULL) < 0)
-                return 'X';
-        at = strrchr((const char *)text.data, ')');
-        return at ? at[2] : 'X';
+        return process_stat_field(pid, STAT_STATE, state, sizeof(state), NULL) == 0 ? state[0] : 'X';
 }
 
 /* A worker that should have said something by now. */

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/array.h"
-#include "base/file.h"
+#include "proc/process.h"
 
 #define PINS_MAX 64
 
@@ -45,21 +45,18 @@ struct guard_pins *guard_pins_free(struct guard_pins *pins)
         return NULL;
 }
 
-/* proc(5), /proc/PID/stat, field 39: where it last ran; negative if that can't be read. */
+enum { STAT_PROCESSOR = 39 }; /* proc(5) */
+
+/* Where it last ran; negative if that can't be read. */
 static int processor_of(pid_t tid)
 {
-        _cleanup_buffer_ struct buffer text = { 0 };
-        char path[64];
-        const char *at;
-        int cpu = -1;
+        char text[16];
+        int cpu;
 
-        snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-        if (file_read(path, 4096, &text, NULL) < 0)
+        if (process_stat_field(tid, STAT_PROCESSOR, text, sizeof(text), NULL) != 0)
                 return -1;
-        at = strrchr((const char *)text.data, ')');
-        for (unsigned field = 2; at && field < 39; field++)
-                at = strchr(at + 1, ' ');
-        return at && sscanf(at, "%d", &cpu) == 1 && cpu < CPU_SETSIZE ? cpu : -1;
+        cpu = atoi(text);
+        return cpu < CPU_SETSIZE ? cpu : -1;
 }
 
 static bool is_only(const cpu_set_t *set, int cpu)

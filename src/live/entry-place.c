@@ -14,33 +14,30 @@
 
 #include <elf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "live/arch/arch.h"
+#include "proc/process.h"
 
 #define MAX_STACK_BYTES (UINT64_C(8) << 20) /* of the linker; more is none of its stack */
 #define MAX_VECTOR_WORDS (1u << 20)
 
-/* proc(5), /proc/PID/stat, field 28: where the stack began, which is where argc lies. */
+enum { STAT_STACK_START = 28 }; /* proc(5) */
+
+/* Where the stack began, which is where argc lies. */
 static int read_stack_start(const struct target *target, uint64_t *ret, struct error *err)
 {
-        _cleanup_buffer_ struct buffer text = { 0 };
-        char path[64];
-        const char *at;
-        int r;
+        char text[32];
+        int r = process_stat_field(target->pid, STAT_STACK_START, text, sizeof(text), err);
 
-        snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
-        r = file_read(path, 4096, &text, err);
-        if (r < 0)
-                return target_is_over(target) ? TARGET_GONE : r;
-        at = strrchr((const char *)text.data, ')');
-        for (unsigned field = 2; at && field < 28; field++)
-                at = strchr(at + 1, ' ');
-        if (!at || sscanf(at, "%lu", ret) != 1 || *ret == 0)
+        if (r != 0)
+                return r == PROCESS_GONE || target_is_over(target) ? TARGET_GONE : r;
+        *ret = strtoull(text, NULL, 10);
+        if (*ret == 0)
                 return error_set(err, EXIT_CODE_ERROR, 0, NULL,
                                  "the stack of pid %d can't be found", target->pid);
         return 0;

@@ -108,6 +108,24 @@ static int read_stat(pid_t pid, struct stat_fields *ret, struct error *err)
         return 0;
 }
 
+int process_stat_field(pid_t tid, unsigned number, char *ret, size_t size, struct error *err)
+{
+        char text[2048];
+        const char *at;
+        int r = read_proc_file(tid, "stat", text, sizeof(text), err);
+
+        if (r != 0)
+                return r;
+        at = strrchr(text, ')'); /* the name before it may hold anything */
+        for (unsigned field = 2; at && field < number; field++)
+                at = strchr(at + 1, ' ');
+        if (!at)
+                return error_set(err, EXIT_CODE_ERROR, 0, NULL,
+                                 "/proc/%d/stat is not in the known format", (int)tid);
+        snprintf(ret, size, "%.*s", (int)strcspn(at + 1, " \n"), at + 1);
+        return 0;
+}
+
 /* The value of "NAME:" at the beginning of a line of `text`, or NULL. */
 static const char *status_value(const char *text, const char *name)
 {

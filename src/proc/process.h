@@ -33,6 +33,11 @@ enum process_outcome {
 
 /* 0, PROCESS_GONE, or negative. */
 int process_read(pid_t pid, struct process *ret, struct error *err);
+/*
+ * The text of a field of /proc/TID/stat, numbered as proc(5) does, from 3 (the state) on; of a thread
+ * too. 0, PROCESS_GONE, or negative.
+ */
+int process_stat_field(pid_t tid, unsigned number, char *ret, size_t size, struct error *err);
 /* True if (pid, start_ticks) is still the same live process. */
 bool process_alive(pid_t pid, uint64_t start_ticks);
 

@@ -297,9 +297,24 @@ static void test_parse_pid(void **state)
                 assert_false(process_parse_pid(bad[i], &pid));
 }
 
+static void stat_fields(void **state)
+{
+        struct process process;
+        char text[32];
+
+        (void)state;
+        assert_int_equal(process_read(getpid(), &process, NULL), 0);
+        assert_int_equal(process_stat_field(getpid(), 3, text, sizeof(text), NULL), 0);
+        assert_string_equal(text, "R");
+        assert_int_equal(process_stat_field(getpid(), 22, text, sizeof(text), NULL), 0);
+        assert_int_equal(strtoull(text, NULL, 10), process.start_ticks);
+        assert_true(process_stat_field(getpid(), 400, text, sizeof(text), NULL) < 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(stat_fields),
                 cmocka_unit_test(test_long_name),
                 cmocka_unit_test(test_own),
                 cmocka_unit_test(test_odd_name),
