@@ -193,15 +193,6 @@ bool crash_guard_activated(struct crash_guard *guard, const char *name, const ch
         return add_active(service, patch, time_ns) >= 0;
 }
 
-void crash_guard_deactivated(struct crash_guard *guard, const char *name, const char *patch)
-{
-        struct service *service = find_service(guard, name);
-        int index = service ? find_active(service, patch) : -1;
-
-        if (index >= 0)
-                remove_active(service, (size_t)index);
-}
-
 static int add_death(struct service *service, const struct crash_guard_death *death)
 {
         struct death *last;

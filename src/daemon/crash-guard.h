@@ -52,8 +52,6 @@ bool crash_guard_counts(const struct crash_guard_death *death);
 /* A patch became active in a process of the service. Later calls for the same change nothing. */
 bool crash_guard_activated(struct crash_guard *guard, const char *service, const char *patch,
                            uint64_t time_ns);
-/* It was taken back, or replaced. */
-void crash_guard_deactivated(struct crash_guard *guard, const char *service, const char *patch);
 
 enum crash_guard_outcome {
         CRASH_GUARD_QUARANTINE = 1,

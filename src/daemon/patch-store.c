@@ -30,12 +30,6 @@
 #define NAME_SIZE 80 /* of a patch's two files */
 #define READ_ATTEMPTS 8
 
-struct patch_store_index {
-        struct build_id build_id;
-        struct patch_store_entry *entry;
-        const struct patch_target *target;
-};
-
 /* What the two files of a patch amount to. */
 enum found {
         FOUND_NOTHING,     /* removed, or an addition that never came to be */
@@ -69,7 +63,6 @@ struct patch_store *patch_store_close(struct patch_store *store)
         }
         free(store->entries);
         free(store->faults);
-        free(store->index);
         cleanup_close(&store->folder);
         cleanup_close(&store->lock);
         free(store);
@@ -345,56 +338,17 @@ static bool is_superseded(const struct patch_store *store, const struct patch_st
         return false;
 }
 
-static int compare_build_ids(const struct build_id *a, const struct build_id *b)
+/* An entry is superseded if it is so for each of its targets. */
+static void mark_superseded(struct patch_store *store)
 {
-        return a->size != b->size ? (int)a->size - (int)b->size : memcmp(a->bytes, b->bytes, a->size);
-}
-
-static int compare_index(const void *a, const void *b)
-{
-        const struct patch_store_index *left = a, *right = b;
-        int order = compare_build_ids(&left->build_id, &right->build_id);
-
-        return order ? order : strcmp(left->entry->patch->id, right->entry->patch->id);
-}
-
-static int index_entry(struct patch_store *store, struct patch_store_entry *entry,
-                       struct error *err)
-{
-        size_t left = 0;
-
-        for (size_t t = 0; t < entry->patch->n_targets; t++) {
-                const struct patch_target *target = &entry->patch->targets[t];
-                struct patch_store_index *item;
-
-                if (is_superseded(store, entry, &target->build_id))
-                        continue;
-                left++;
-                if (entry->state != PATCH_STATE_ENABLED)
-                        continue;
-                item = ARRAY_PUSH(store->index, store->n_index);
-                if (!item)
-                        return error_no_memory(err);
-                *item = (struct patch_store_index){ target->build_id, entry, target };
-        }
-        entry->superseded = left == 0;
-        return 0;
-}
-
-static int build_index(struct patch_store *store, struct error *err)
-{
-        free(store->index);
-        store->index = NULL;
-        store->n_index = 0;
         for (size_t i = 0; i < store->n_entries; i++) {
-                int r = index_entry(store, store->entries[i], err);
+                struct patch_store_entry *entry = store->entries[i];
+                size_t left = 0;
 
-                if (r < 0)
-                        return r;
+                for (size_t t = 0; t < entry->patch->n_targets; t++)
+                        left += !is_superseded(store, entry, &entry->patch->targets[t].build_id);
+                entry->superseded = left == 0;
         }
-        if (store->n_index)
-                qsort(store->index, store->n_index, sizeof(*store->index), compare_index);
-        return 0;
 }
 
 static bool exists(struct patch_store *store, const char *id, const char *suffix)
@@ -436,7 +390,9 @@ static int load_all(struct patch_store *store, struct error *err)
         while (r == 0 && (entry = readdir(directory)))
                 r = load_name(store, entry->d_name, err);
         closedir(directory);
-        return r < 0 ? r : build_index(store, err);
+        if (r == 0)
+                mark_superseded(store);
+        return r;
 }
 
 static int lock(struct patch_store *store, struct error *err)
@@ -489,28 +445,6 @@ struct patch_store_entry *patch_store_find(const struct patch_store *store, cons
         return NULL;
 }
 
-size_t patch_store_lookup(const struct patch_store *store, const struct build_id *build_id,
-                          void (*each)(void *context, const struct patch_store_entry *entry,
-                                       const struct patch_target *target),
-                          void *context)
-{
-        size_t low = 0, high = store->n_index, n = 0;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-
-                if (compare_build_ids(&store->index[middle].build_id, build_id) < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        for (; low < store->n_index && build_id_equal(&store->index[low].build_id, build_id);
-             low++, n++)
-                if (each)
-                        each(context, store->index[low].entry, store->index[low].target);
-        return n;
-}
-
 static int check_writable(const struct patch_store *store, struct error *err)
 {
         if (store->lock < 0)
@@ -540,7 +474,9 @@ static int reload(struct patch_store *store, const char *id, struct error *err)
         forget_faults(store, name);
         if (exists(store, id, ".state"))
                 r = load(store, id, err);
-        return r < 0 ? r : build_index(store, err);
+        if (r == 0)
+                mark_superseded(store);
+        return r;
 }
 
 static int set_text(char ret[static PATCH_STATE_TEXT_SIZE], const char *text, struct error *err)

@@ -55,8 +55,6 @@ struct patch_store {
         size_t n_faults;
         /* private */
         int folder, lock;
-        struct patch_store_index *index;
-        size_t n_index;
 };
 
 /*
@@ -70,16 +68,6 @@ DEFINE_CLEANUP(struct patch_store *, patch_store_close)
 
 /* Entries stay valid until the next change of the store. NULL if there is none. */
 struct patch_store_entry *patch_store_find(const struct patch_store *store, const char *id);
-
-/*
- * The enabled patches for a build ID that no other enabled patch supersedes: calls `each` for
- * every one, in the order of their ids, with the target in question. Returns how many there were.
- * `each` may be NULL.
- */
-size_t patch_store_lookup(const struct patch_store *store, const struct build_id *build_id,
-                          void (*each)(void *context, const struct patch_store_entry *entry,
-                                       const struct patch_target *target),
-                          void *context);
 
 /*
  * Adds the patch in `data`, or replaces a lower level of it. It becomes enabled, except that a

@@ -128,21 +128,32 @@ static void test_add_and_replace(void **state)
         expect_reopened("");
 }
 
+/* The patches that are to be in processes. */
+static void expect_wanted(const struct patch_store *store, const char *want)
+{
+        char text[128] = "";
+
+        for (size_t i = 0; i < store->n_entries; i++)
+                if (store->entries[i]->state == PATCH_STATE_ENABLED &&
+                    !store->entries[i]->superseded)
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ",
+                                 store->entries[i]->patch->id);
+        assert_string_equal(text, want);
+}
+
 static void test_states(void **state)
 {
         _cleanup_store_ struct patch_store *store = open_store(folder, true);
-        struct build_id build_id;
         struct error err = { 0 };
 
         (void)state;
-        assert_true(build_id_parse(SAMPLE_BUILD_ID, &build_id));
         assert_int_equal(add(store, "SUT-1", 1, false), 0);
-        assert_int_equal(patch_store_lookup(store, &build_id, NULL, NULL), 1);
+        expect_wanted(store, "SUT-1 ");
         assert_int_equal(patch_store_set_state(store, "SUT-1", PATCH_STATE_HELD, "not on Fridays",
                                                "uid 7", &err), 0);
         assert_int_equal(patch_store_set_state(store, "SUT-1", PATCH_STATE_HELD, "not on Fridays",
                                                "uid 8", &err), PATCH_STORE_UNCHANGED);
-        assert_int_equal(patch_store_lookup(store, &build_id, NULL, NULL), 0);
+        expect_wanted(store, "");
         assert_int_equal(add(store, "SUT-1", 2, false), 0);
         expect_reopened("SUT-1.2 held (not on Fridays by uid 7)\n");
         assert_int_equal(patch_store_set_state(store, "SUT-1", PATCH_STATE_QUARANTINED,
@@ -150,30 +161,12 @@ static void test_states(void **state)
         expect_reopened("SUT-1.2 quarantined (3 deaths by crash guard)\n");
         assert_true(patch_store_find(store, "SUT-1")->since > 1700000000);
         assert_int_equal(add(store, "SUT-1", 2, false), PATCH_STORE_UNCHANGED);
-        assert_int_equal(patch_store_lookup(store, &build_id, NULL, NULL), 0);
+        expect_wanted(store, "");
         assert_int_equal(add(store, "SUT-1", 3, false), 0);
         expect_reopened("SUT-1.3 enabled ( by uid 0)\n");
-        assert_int_equal(patch_store_lookup(store, &build_id, NULL, NULL), 1);
+        expect_wanted(store, "SUT-1 ");
         assert_int_equal(patch_store_set_state(store, "SUT-9", PATCH_STATE_HELD, NULL, "x", &err),
                          PATCH_STORE_NOT_FOUND);
-}
-
-static void note(void *context, const struct patch_store_entry *entry,
-                 const struct patch_target *target)
-{
-        assert_non_null(target);
-        strcat(context, entry->patch->id);
-        strcat(context, " ");
-}
-
-static void expect_lookup(const struct patch_store *store, const char *hex, const char *want)
-{
-        struct build_id build_id;
-        char text[128] = "";
-
-        assert_true(build_id_parse(hex, &build_id));
-        patch_store_lookup(store, &build_id, note, text);
-        assert_string_equal(text, want);
 }
 
 static void test_supersedes(void **state)
@@ -185,15 +178,13 @@ static void test_supersedes(void **state)
         (void)state;
         assert_int_equal(add(store, "SUT-1", 1, false), 0);
         assert_int_equal(add(store, "SUT-3", 1, false), 0);
-        expect_lookup(store, SAMPLE_BUILD_ID, "SUT-1 SUT-3 ");
+        expect_wanted(store, "SUT-1 SUT-3 ");
         assert_int_equal(patch_store_add(store, newer.data, newer.size, false, "x", &err), 0);
-        expect_lookup(store, SAMPLE_BUILD_ID, "SUT-2 SUT-3 ");
-        expect_lookup(store, SAMPLE_BUILD_ID_2, "SUT-2 SUT-3 ");
-        expect_lookup(store, "0000111122223333", "");
+        expect_wanted(store, "SUT-2 SUT-3 ");
         assert_true(patch_store_find(store, "SUT-1")->superseded);
         assert_int_equal(patch_store_set_state(store, "SUT-2", PATCH_STATE_HELD, NULL, "x", &err),
                          0);
-        expect_lookup(store, SAMPLE_BUILD_ID, "SUT-1 SUT-3 ");
+        expect_wanted(store, "SUT-1 SUT-3 ");
         assert_false(patch_store_find(store, "SUT-1")->superseded);
 }
 
