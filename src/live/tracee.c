@@ -310,11 +310,34 @@ void tracee_hold(const struct tracee *tracee)
         held.put_off = 0;
 }
 
+#define SIGNAL_BIT(signal) (UINT64_C(1) << ((signal) - 1))
+#define STOP_SIGNALS                                                                          \
+        (SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
+
+/* As the kernel does (prepare_signal, kernel/signal.c): stopping and going on cancel each other. */
+static void put_off(int signal)
+{
+        if (SIGNAL_BIT(signal) & STOP_SIGNALS)
+                held.put_off &= ~SIGNAL_BIT(SIGCONT);
+        if (signal == SIGCONT)
+                held.put_off &= ~STOP_SIGNALS;
+        held.put_off |= SIGNAL_BIT(signal);
+}
+
+/* A stop signal sent anew would discard a SIGCONT that came meanwhile, and nobody sends another. */
+static bool is_to_go_on(pid_t tid)
+{
+        struct thread_status status;
+
+        return thread_status_read(tid, tid, &status, NULL) == 0 &&
+               ((status.pending | status.shared_pending) & SIGNAL_BIT(SIGCONT));
+}
+
 /* True if the thread has been taken back by its holder and is not to be let go. */
 static bool keep_held(struct tracee *tracee)
 {
         if (tracee->signal)
-                held.put_off |= UINT64_C(1) << (tracee->signal - 1);
+                put_off(tracee->signal);
         held.tracee = *tracee;
         held.tracee.signal = 0;
         held.tracee.status = PLAIN_STOP;
@@ -326,15 +349,17 @@ static bool keep_held(struct tracee *tracee)
 
 bool tracee_unhold(struct tracee *ret)
 {
-        uint64_t put_off = held.put_off;
+        uint64_t signals = held.put_off;
 
         *ret = held.tracee;
         held.tracee = (struct tracee){ 0 };
         held.put_off = 0;
         if (ret->state != TRACEE_STOPPED)
                 return false;
+        if ((signals & STOP_SIGNALS) && is_to_go_on(ret->tid))
+                signals &= ~STOP_SIGNALS;
         for (int signal = 1; signal <= 64; signal++)
-                if (put_off & (UINT64_C(1) << (signal - 1)))
+                if (signals & SIGNAL_BIT(signal))
                         (void)syscall(SYS_tkill, ret->tid, signal);
         return true;
 }

@@ -514,8 +514,9 @@ def killed_programs_leave_the_guard_whole():
 @test
 def stopped_programs_stay_stopped():
     with Guard():
-        for _ in range(20):
+        for _ in range(100):  # at every moment of the start, with a SIGCONT soon behind it
             victim = subprocess.Popen([VICTIMS / 'once-lib'], stdout=subprocess.PIPE, text=True)
+            time.sleep(random.uniform(0, 0.012))
             victim.send_signal(signal.SIGSTOP)
             wait_for(lambda: victim.poll() is not None or re.search(
                 r'\) [Tt] ', pathlib.Path(f'/proc/{victim.pid}/stat').read_text()), 'it stops')
